@@ -1,0 +1,31 @@
+PYTHON ?= python3
+BIN := .venv/bin
+# One BLAS thread keeps the sparse factorizations of the references fast.
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: solve test lint clean
+
+solve: .venv/installed
+	$(BIN)/pinn-siren solve problems/poisson.py problems/eikonal.py problems/helmholtz.py problems/wave.py --tolerance 1e-2
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
+	touch $@ .venv/installed
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,61 @@
+"""Points in the unit cube, from a ``torch.Generator``, on its device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+
+Scheme = Literal["uniform", "sobol", "chebyshev"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """Where points come from: a generator (and its device), a dtype and a scheme.
+
+    ``"uniform"``: independent points. ``"sobol"``: a scrambled Sobol sequence (Owen 1998, doi 10.1006/jcom.1998.0487),
+    of low discrepancy. ``"chebyshev"``: the same sequence with the arcsine density of Chebyshev points, dense at the
+    sides. Raises ``UsageError`` for another scheme.
+    """
+
+    generator: torch.Generator
+    dtype: torch.dtype = torch.float64
+    scheme: Scheme = "sobol"
+
+    def __post_init__(self) -> None:
+        if self.scheme not in get_args(Scheme):
+            raise UsageError(f"Points are sampled by one of {', '.join(get_args(Scheme))}; got {self.scheme!r}.")
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the generator and of the points."""
+        return self.generator.device
+
+    def unit_cube(self, n: int, dimensions: int) -> Tensor:
+        """``(n, dimensions)`` points in [0, 1]^d, nondimensional."""
+        if dimensions == 0:
+            return torch.zeros(n, 0, dtype=self.dtype, device=self.device)
+        if self.scheme == "uniform":
+            return torch.rand(n, dimensions, generator=self.generator, dtype=self.dtype, device=self.device)
+        seed = int(torch.randint(2**31 - 1, (), generator=self.generator, device=self.device))
+        engine = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed)
+        # Drawn in float64 and kept off 0 and 1: rounding would put interior points on the boundary.
+        points = engine.draw(n, dtype=torch.float64).clamp(1e-7, 1 - 1e-7)
+        if self.scheme == "chebyshev":
+            points = torch.sin(points * (torch.pi / 2)) ** 2
+        return points.to(device=self.device, dtype=self.dtype)
+
+
+def allot(n: int, measures: list[float]) -> list[int]:
+    """Share ``n`` among parts by their measure: at least one each, the largest remainders first."""
+    total = sum(measures)
+    exact = [n * m / total for m in measures]
+    counts = [max(1, int(e)) for e in exact]
+    order = sorted(range(len(exact)), key=lambda i: int(exact[i]) - exact[i])
+    for i in order[: max(0, n - sum(counts))]:
+        counts[i] += 1
+    return counts

@@ -1,0 +1,34 @@
+"""The exceptions that a user can meet. Each message says what was expected, what came, and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PinnSirenError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ProblemError(PinnSirenError, ValueError):
+    """The problem is stated wrongly: a domain, a condition, a coefficient, a field."""
+
+
+class ResidualError(ProblemError):
+    """A residual returns the wrong shape, type or device, or is not finite where it must be."""
+
+
+class NoReferenceError(PinnSirenError):
+    """No finite-difference solver covers this problem."""
+
+
+class StorageError(PinnSirenError):
+    """A file is missing, damaged, or not one of ours."""
+
+
+class UsageError(PinnSirenError, ValueError):
+    """A call or a command line that cannot be carried out as written."""
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """``" Did you mean 'x'?"`` with the nearest of the valid names, or an empty string."""
+    near = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.3)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,1 @@
+"""Finite-difference solutions, on three grids each, with their error bars."""

@@ -1,0 +1,62 @@
+"""Grids and the solutions on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64] | NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class GridSolution:
+    """Fields on the nodes of one uniform grid.
+
+    ``coordinates``: axis name to its ascending nodes, both ends included, in the problem's order of axes.
+    ``values``: output name to an array with one dimension an axis, in that same order; NaN at masked nodes.
+    """
+
+    coordinates: dict[str, NDArray[np.float64]]
+    values: dict[str, Array]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Nodes an axis."""
+        return tuple(len(nodes) for nodes in self.coordinates.values())
+
+    def nodes(self) -> NDArray[np.float64]:
+        """``(nodes, d)``: every node's coordinates, the last axis fastest, like ``values[...].ravel()``."""
+        return np.stack([m.ravel() for m in np.meshgrid(*self.coordinates.values(), indexing="ij")], axis=1)
+
+    def quadrature(self) -> NDArray[np.float64]:
+        """Trapezoidal weights of the nodes, in the grid's shape."""
+        weights = np.ones(())
+        for nodes in self.coordinates.values():
+            w = np.zeros(len(nodes))
+            w[:-1] += np.diff(nodes) / 2
+            w[1:] += np.diff(nodes) / 2
+            weights = np.multiply.outer(weights, w)
+        return weights
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A finite-difference solution on three grids, each twice as fine as the one before, with its error bar.
+
+    ``observed_order`` is the order p seen over the three; ``error`` is the bar of the finest grid's relative L2 error,
+    1.25 times Richardson's estimate with min(p, formal_order), or None where p < 0.5 (no bar can be given).
+    """
+
+    method: str
+    levels: tuple[GridSolution, GridSolution, GridSolution]
+    formal_order: float
+    observed_order: float | None
+    error: float | None
+    seconds: float
+
+    @property
+    def finest(self) -> GridSolution:
+        """The finest of the three grids."""
+        return self.levels[-1]
