@@ -1,0 +1,86 @@
+"""The Helmholtz equation: time-harmonic waves, complex-valued."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..coefficients import Coefficient, values
+from ..errors import ProblemError
+from ..jet import Jet
+from ..points import Points
+from ..problem import Problem, rectangle
+from ..reference import solve_helmholtz
+from .stretch import stretch
+
+if TYPE_CHECKING:
+    from ..reference import GridSolution
+
+CELLS_PER_WAVELENGTH = 20
+
+
+class Helmholtz(Problem):
+    """``laplacian u + (wavenumber / speed)^2 u = -source``, complex, with the time factor ``exp(-i omega t)``.
+
+    An outgoing wave of a point source at the origin is ``i/4 H0^(1)(k r)`` in two dimensions. ``wavenumber`` is
+    ``omega`` over the speed's unit, positive; ``speed`` (positive) and ``source`` are numbers or functions
+    ``p -> (n,)``. With a ``PML`` the derivatives are those of the stretched coordinates.
+    """
+
+    complex_valued = True
+    stretches = True
+
+    wavenumber: float
+    source: Coefficient
+    speed: Coefficient = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.wavenumber > 0:
+            raise ProblemError(f"wavenumber must be positive, got {self.wavenumber}.")
+
+    def local_wavenumber(self, p: Points) -> Tensor:
+        """``wavenumber / speed``, ``(n,)``."""
+        return self.wavenumber / values(self.speed, p, "speed")
+
+    def residual(self, p: Points, u: Jet) -> Tensor:
+        """``laplacian u + (wavenumber / speed)^2 u + source``, ``(n,)`` complex."""
+        rest = self.local_wavenumber(p) ** 2 * u.value + values(self.source, p, "source")
+        if self.layer is None:
+            return u.laplacian + rest
+        for axis, (e, slope) in stretch(p, self.layer, self.domain).items():
+            rest = rest + u.channel(2 * axis) / e**2 - slope / e**3 * u.channel(axis)
+        return rest
+
+    def radiation(self) -> tuple[Coefficient | None, Coefficient | None]:
+        """The local wavenumber leaves through ``Absorbing()``."""
+        return None, self.local_wavenumber
+
+    def cells(self, resolution: int | None = None) -> dict[str, int]:
+        """At least 20 cells a wavelength on the coarsest grid, unless told otherwise."""
+        cells = super().cells(resolution)
+        if resolution is not None:
+            return cells
+        slowest = self._shortest_wavelength()
+        bounds = self.domain.bounds
+        return {
+            a: max(n, math.ceil(CELLS_PER_WAVELENGTH * (bounds[a][1] - bounds[a][0]) / slowest))
+            for a, n in cells.items()
+        }
+
+    def _shortest_wavelength(self) -> float:
+        axes = [torch.linspace(*bounds, 25, dtype=torch.float64) for bounds in self.domain.bounds.values()]
+        grid = torch.stack([g.reshape(-1) for g in torch.meshgrid(*axes, indexing="ij")], dim=1)
+        return 2 * math.pi / float(self.local_wavenumber(Points(self.domain.axes, grid)).max())
+
+    def finite_differences(self, cells: dict[str, int]) -> GridSolution:
+        """Second-order finite differences and a sparse LU, on one grid, over the physical region."""
+        if self.reference is not None:
+            return super().finite_differences(cells)
+        return solve_helmholtz(
+            rectangle(self), wavenumber=self.wavenumber, speed=self.speed, source=self.source,
+            conditions=self.conditions, cells=cells,
+        )  # fmt: skip

@@ -1,0 +1,47 @@
+"""The Poisson equation, with variable diffusion and a reaction term."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..coefficients import Coefficient, values
+from ..jet import Jet, lift, make_plan
+from ..points import Points
+from ..problem import Problem, rectangle
+from ..reference import solve_poisson
+
+if TYPE_CHECKING:
+    from ..reference import GridSolution
+
+
+class Poisson(Problem):
+    """``div(diffusion grad u) - reaction u = source`` over space.
+
+    ``source``, ``diffusion`` (positive, differentiable) and ``reaction`` (not negative) are numbers or functions
+    ``p -> (n,)``. Note the sign: ``laplacian u = source`` where ``diffusion`` is 1. Units: the user's, consistent.
+    """
+
+    source: Coefficient
+    diffusion: Coefficient = 1.0
+    reaction: Coefficient = 0.0
+
+    def residual(self, p: Points, u: Jet) -> Tensor:
+        """``div(diffusion grad u) - reaction u - source``, ``(n,)``."""
+        left = values(self.diffusion, p, "diffusion") * u.laplacian
+        if callable(self.diffusion):
+            first = make_plan(p.axes, frozenset(p.space_axes))
+            left = left + (lift(self.diffusion, p, first).grad * u.grad).sum(-1)
+        if callable(self.reaction) or self.reaction:
+            left = left - values(self.reaction, p, "reaction") * u.value
+        return left - values(self.source, p, "source")
+
+    def finite_differences(self, cells: dict[str, int]) -> GridSolution:
+        """Conservative second-order finite differences on one grid."""
+        if self.reference is not None:
+            return super().finite_differences(cells)
+        return solve_poisson(
+            rectangle(self), diffusion=self.diffusion, reaction=self.reaction, source=self.source,
+            conditions=self.conditions, cells=cells,
+        )  # fmt: skip

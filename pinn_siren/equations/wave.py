@@ -1,0 +1,51 @@
+"""The wave equation in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..coefficients import Coefficient, values
+from ..errors import ProblemError
+from ..jet import Jet
+from ..points import Points
+from ..problem import Problem, rectangle
+from ..reference import solve_wave
+
+if TYPE_CHECKING:
+    from ..reference import GridSolution
+
+
+class Wave(Problem):
+    """``u_tt = speed^2 laplacian u + source`` over space and time ``t``.
+
+    ``speed`` (positive, space per time) and ``source`` are numbers or functions ``p -> (n,)``. Needs
+    ``Initial(value, rate)``. Raises ``ProblemError`` for a domain without time.
+    """
+
+    speed: Coefficient
+    source: Coefficient = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.domain.has_time and self.domain.space_axes):
+            raise ProblemError(
+                f"Wave needs space axes and a time axis t, as in Box(x=(0, 1), t=(0, 2)); got {self.domain}."
+            )
+
+    def residual(self, p: Points, u: Jet) -> Tensor:
+        """``u_tt - speed^2 laplacian u - source``, ``(n,)``."""
+        return u.tt - values(self.speed, p, "speed") ** 2 * u.laplacian - values(self.source, p, "source")
+
+    def radiation(self) -> tuple[Coefficient | None, Coefficient | None]:
+        """Waves of the equation's speed leave through ``Absorbing()``."""
+        return self.speed, None
+
+    def finite_differences(self, cells: dict[str, int]) -> GridSolution:
+        """Leapfrog in time, second order in space, on one grid."""
+        if self.reference is not None:
+            return super().finite_differences(cells)
+        return solve_wave(
+            rectangle(self), speed=self.speed, source=self.source, conditions=self.conditions, cells=cells
+        )

@@ -1,0 +1,117 @@
+"""How linear maps and elementary functions pass derivatives on, channel by channel, forward, with one backward pass.
+
+A jet's channels are stacked: ``(C, n, ...)``, channel 0 the value. The backward passes are written by hand: they keep
+the stacked input and the function's derivatives only, where recorded elementary operations would keep every product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .plan import Monomial, Plan
+
+Derivatives = Callable[[Tensor, int], list[Tensor]]
+"""``(z, m) -> [f(z), f'(z), ..., f^(m)(z)]``, elementwise."""
+
+
+def compose(z: Tensor, plan: Plan, derivatives: Derivatives) -> Tensor:
+    """``(C, n, ...) -> (C, n, ...)``: the jet of f(z) from the jet of z, by Faà di Bruno's formula."""
+    return _Compose.apply(z, plan, derivatives)
+
+
+def linear(z: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``(C, n, w) -> (C, n, v)``: ``z weightᵀ`` in one matrix product over all channels; the bias on the value only."""
+    return _Linear.apply(z, weight, bias)
+
+
+def multiply(a: Tensor, b: Tensor, plan: Plan) -> Tensor:
+    """The jet of a product, by Leibniz' rule."""
+    return torch.stack([_sum([f * a[i] * b[j] if f != 1 else a[i] * b[j] for f, i, j in t]) for t in plan.product])
+
+
+def _sum(terms: list[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _monomial(factor: int, channels: tuple[int, ...], z: Tensor) -> Tensor:
+    product = z[channels[0]]
+    for c in channels[1:]:
+        product = product * z[c]
+    return factor * product if factor != 1 else product
+
+
+def _polynomial(monomials: tuple[Monomial, ...], z: Tensor) -> Tensor:
+    return _sum([_monomial(factor, channels, z) for factor, channels in monomials])
+
+
+class _Compose(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, plan: Plan, derivatives: Derivatives) -> Tensor:
+        f = derivatives(z[0], plan.order + 1 if z.requires_grad else plan.order)
+        h = torch.empty_like(z)
+        h[0] = f[0]
+        if len(plan.keys) > 1:
+            torch.mul(f[1], z[1:], out=h[1:]) if not z.is_complex() else h[1:].copy_(f[1] * z[1:])
+        for c, bell in enumerate(plan.chain):
+            for m in range(2, len(bell)):
+                if bell[m]:
+                    h[c].addcmul_(f[m], _polynomial(bell[m], z))
+        ctx.plan = plan
+        ctx.save_for_backward(z, *f[1:])
+        return h
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+        z, *higher = ctx.saved_tensors
+        f = [None, *higher]
+        plan: Plan = ctx.plan
+        out = f[1] * g
+        if len(plan.keys) > 1:
+            out[0].addcmul_(f[2], (g[1:] * z[1:]).sum(0))
+        for c, bell in enumerate(plan.chain):
+            for m in range(2, len(bell)):
+                if not bell[m]:
+                    continue
+                out[0].addcmul_(f[m + 1] * g[c], _polynomial(bell[m], z))
+                weight = f[m] * g[c]
+                for channel in {c for _, channels in bell[m] for c in channels}:
+                    out[channel].addcmul_(weight, _partial(bell[m], channel, z))
+        return out, None, None
+
+
+def _partial(monomials: tuple[Monomial, ...], channel: int, z: Tensor) -> Tensor:
+    """The derivative of a polynomial in the channels with respect to one of them."""
+    terms = []
+    for factor, channels in monomials:
+        power = channels.count(channel)
+        if power:
+            rest = list(channels)
+            rest.remove(channel)
+            terms.append(_monomial(factor * power, tuple(rest), z))
+    return _sum(terms)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(z, weight)
+        out = z @ weight.T
+        if bias is not None:
+            out[0] += bias
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+        z, weight = ctx.saved_tensors
+        to_input = g @ weight if ctx.needs_input_grad[0] else None
+        to_weight = g.reshape(-1, g.shape[-1]).T @ z.reshape(-1, z.shape[-1])
+        return to_input, to_weight, g[0].sum(0) if ctx.needs_input_grad[2] else None

@@ -1,0 +1,89 @@
+"""Objective: the physics-informed loss, a named mean a constraint, in units that make each of them about 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .domains import Sampler
+from .model import Model
+from .points import Points
+from .scales import Scales
+from .system import System
+
+
+class Objective:
+    """``sum_m weight_m mean |C_m|^2 / (size_m amplitude)^2`` over the current points.
+
+    Means, never sums, so that weights do not depend on the number of points; each constraint's residual is divided by
+    its size for a field of the likely amplitude, so that no weight is needed to balance units.
+    """
+
+    def __init__(
+        self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler
+    ) -> None:
+        self.system, self.model, self.counts, self.scales, self.sampler = system, model, counts, scales, sampler
+        # A generator of its own: looking at the error leaves the training's points as they are.
+        self.fresh = replace(sampler, generator=torch.Generator(sampler.device).manual_seed(987_654_321))
+        self.points: dict[str, list[Points]] = {}
+        self.latest: dict[str, Tensor] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The terms, a constraint each."""
+        return [c.name for c in self.system.constraints]
+
+    def resample(self) -> None:
+        """Draw fresh points for every constraint."""
+        self.points = self.system.sample(self.counts, self.sampler)
+
+    def terms(self) -> dict[str, Tensor]:
+        """The weighted mean of every constraint at the current points, nondimensional."""
+        squares = self._squares(self.points)
+        return {
+            c.name: c.weight * squares[c.name] / (self.scales.residual[c.name] * self.scales.amplitude) ** 2
+            for c in self.system.constraints
+        }
+
+    def _squares(self, points: dict[str, list[Points]]) -> dict[str, Tensor]:
+        """The mean square of every constraint's residual."""
+        return {
+            c.name: torch.stack([_mean_square(r) for r in self.system.parts(c, points[c.name], self.model)]).sum()
+            for c in self.system.constraints
+        }
+
+    def backward(self) -> Tensor:
+        """The loss at the current points, its gradient added to the parameters; the terms stay in ``latest``."""
+        terms = self.terms()
+        total = torch.stack(list(terms.values())).sum()
+        total.backward()
+        self.latest = {name: term.detach() for name, term in terms.items()}
+        return total.detach()
+
+    @torch.no_grad()
+    def estimate(self) -> float:
+        """An estimate of the relative L2 error from the residuals at fresh points, which the training does not see.
+
+        Each residual is answered by the operator's response to it, averaged over all waves (``Scales.response``). It is
+        an estimate of size, not a bound: modes that the operator amplifies more than the average escape it.
+        """
+        fresh = self.system.sample(self.counts, self.fresh)
+        squares = self._squares(fresh)
+        raw = math.sqrt(sum(float(squares[name]) * self.scales.response[name] ** 2 for name in squares))
+        inside = next(fresh[c.name][0] for c in self.system.constraints if c.on_interior)
+        fields = self.model(inside)
+        lever = (self.model(inside, shift=self.scales.amplitude) - fields).norm() / self.scales.amplitude
+        size = float(fields.norm())
+        return raw * float(lever) / size if size else math.inf
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The parameters that are trained."""
+        return (p for p in self.model.parameters() if p.requires_grad)
+
+
+def _mean_square(part: Tensor) -> Tensor:
+    return (part.real.square() + part.imag.square()).mean() if part.is_complex() else part.square().mean()

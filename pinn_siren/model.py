@@ -1,0 +1,67 @@
+"""Model: the unknown fields as a network of nondimensional coordinates, with conditions built in where stated."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .ansatz import Ansatz, build_in
+from .errors import UsageError
+from .jet import Jet, Plan, make_plan
+from .points import Points
+
+
+class Model(nn.Module):
+    """``u(p) = ansatz(p, amplitude * network((coordinates - center) / scale))``.
+
+    The network sees coordinates of about [-1, 1] and gives numbers of about 1; derivatives come out in the problem's
+    own units. Complex fields take two outputs of the network each: all real parts, then all imaginary parts.
+    """
+
+    center: Tensor
+    scale: Tensor
+    amplitude: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        axes: tuple[str, ...],
+        fields: tuple[str, ...],
+        complex_valued: bool,
+        center: Tensor,
+        scale: Tensor,
+        amplitude: Tensor,
+        ansatz: Ansatz | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.axes, self.fields, self.complex_valued, self.ansatz = axes, fields, complex_valued, ansatz
+        self.register_buffer("center", center)
+        self.register_buffer("scale", scale)
+        self.register_buffer("amplitude", amplitude)
+
+    def fields_at(self, points: Points, plan: Plan, shift: float = 0.0) -> tuple[Jet, ...]:
+        """The jets of all fields, with the derivatives of a plan; ``shift`` is added to the raw ones."""
+        lifted = torch.zeros(
+            len(plan.keys), *points.coordinates.shape, dtype=self.scale.dtype, device=self.scale.device
+        )
+        lifted[0] = (points.coordinates - self.center) / self.scale
+        for i, axis in enumerate(self.axes):
+            if axis in plan.index:
+                lifted[plan.index[axis], :, i] = 1 / self.scale[i]
+        channels = self.network(Jet(lifted, plan, points)).channels
+        count = len(self.fields)
+        outputs = count * (1 + self.complex_valued)
+        if channels.shape[-1] != outputs:
+            raise UsageError(f"The network must have {outputs} outputs for this problem, got {channels.shape[-1]}.")
+        if self.complex_valued:
+            channels = torch.complex(channels[..., :count], channels[..., count:])
+        raw = tuple(Jet(channels[..., i] * self.amplitude[i], plan, points) for i in range(count))
+        if shift:
+            raw = tuple(u + shift for u in raw)
+        return build_in(self.ansatz, points, plan, raw)
+
+    def forward(self, points: Points, shift: float = 0.0) -> Tensor:
+        """``(n, fields)``: the fields' values."""
+        jets = self.fields_at(points, make_plan(self.axes, frozenset()), shift)
+        return torch.stack([u.value for u in jets], dim=1)

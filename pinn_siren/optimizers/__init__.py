@@ -1,0 +1,7 @@
+"""The stages that a Trainer runs."""
+
+from .adam import Adam
+from .lbfgs import LBFGS
+from .stage import Stage
+
+__all__ = ["Adam", "LBFGS", "Stage"]

@@ -1,0 +1,57 @@
+"""Adam: first-order training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+from ..loss import Objective
+from .stage import Stage, Step
+
+
+@dataclass(frozen=True)
+class Adam(Stage):
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980) on fresh points every ``resample`` steps.
+
+    ``lr``: the learning rate after a linear warm-up of ``warmup`` steps; ``schedule``: ``"cosine"`` lowers it to
+    ``lr * final`` at the last step (Loshchilov and Hutter 2017, arXiv 1608.03983), ``"exponential"`` likewise by a
+    constant factor a step, ``"constant"`` keeps it.
+    """
+
+    steps: int = 2000
+    resample: int = 1
+    lr: float = 1e-3
+    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
+    final: float = 0.01
+    warmup: int = 50
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("cosine", "exponential", "constant"):
+            raise UsageError(f"Adam's schedule is 'cosine', 'exponential' or 'constant', got {self.schedule!r}.")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        if self.schedule == "cosine":
+            return self.lr * (self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        return self.lr * (self.final**progress if self.schedule == "exponential" else 1.0)
+
+    def begin(self, objective: Objective) -> Step:
+        """Adam with its moments at zero."""
+        optimizer = torch.optim.Adam(objective.parameters(), lr=self.lr)
+
+        def step(number: int) -> Tensor:
+            optimizer.param_groups[0]["lr"] = self.rate(number)
+            optimizer.zero_grad(set_to_none=True)
+            loss = objective.backward()
+            optimizer.step()
+            return loss
+
+        return step

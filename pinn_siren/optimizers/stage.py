@@ -1,0 +1,36 @@
+"""Stage: a piece of training that a Trainer runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..loss import Objective
+
+Step = Callable[[int], Tensor]
+"""One update of the network, given the step's number; returns the loss before it."""
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """What is minimized how: ``steps`` updates at most, on fresh points every ``resample`` of them (0: never)."""
+
+    steps: int
+    resample: int
+
+    @property
+    def name(self) -> str:
+        """The stage's name in reports."""
+        return type(self).__name__
+
+    @abstractmethod
+    def begin(self, objective: Objective) -> Step:
+        """The update, with its state new. Called again after every resampling where the state holds old points."""
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the optimizer's state is void on new points."""
+        return False

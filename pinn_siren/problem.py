@@ -1,0 +1,190 @@
+"""Problem: a domain, conditions and a residual; stated once, solved by any method, checked by another."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+
+import torch
+from torch import Tensor
+
+from .conditions import PML, Coefficient, ConditionBase, Constraint, unique_names
+from .domains import Box, Domain, Sampler
+from .errors import NoReferenceError, ProblemError
+from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
+from .points import TIME, Points
+
+if TYPE_CHECKING:
+    from .reference.grid import GridSolution
+
+
+class _Stated(type):
+    """Turns a second ``@dataclass`` into a message: subclasses of Problem are dataclasses already."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        if name == "__dataclass_params__" and name in cls.__dict__:
+            raise ProblemError(
+                f"{cls.__name__} is a frozen, keyword-only dataclass already, as every subclass of Problem: "
+                "remove the @dataclass above it."
+            )
+        super().__setattr__(name, value)
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False, field_specifiers=(field,))
+class Problem(metaclass=_Stated):
+    """Find u with ``residual(p, u) = 0`` in the domain and every condition satisfied.
+
+    A subclass states its own fields by annotation and ``residual(self, p, u)``, and is a frozen, keyword-only
+    dataclass by itself. ``outputs`` names the unknown fields (``residual(self, p, u, v)`` then returns a tuple);
+    ``complex_valued`` makes them complex.
+
+    ``domain``: where; ``conditions``: what holds beside the equation; ``exact``: the solution, ``p -> (n,)`` or a
+    tuple, for validation only; ``ansatz``: ``(p, u) -> Jet``, conditions built into the output; ``reference``:
+    ``cells -> GridSolution``, an own classical solver. Units are the user's; all lengths and times in the same ones.
+
+    Raises ``ProblemError`` for a statement that cannot be meant.
+    """
+
+    outputs: ClassVar[tuple[str, ...]] = ("u",)
+    complex_valued: ClassVar[bool] = False
+    stretches: ClassVar[bool] = False
+
+    domain: Domain
+    conditions: Sequence[ConditionBase] = ()
+    exact: Callable[[Points], Any] | None = None
+    ansatz: Callable[..., Any] | None = None
+    reference: Callable[[dict[str, int]], GridSolution] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = inspect.get_annotations(cls)
+        for name in (inherited.name for inherited in dataclasses.fields(cls)):
+            if name in cls.__dict__ and name not in own and not isinstance(cls.__dict__[name], property):
+                raise ProblemError(
+                    f"{cls.__name__}.{name} would hide the field {name!r} of Problem: pass it to the constructor, "
+                    f"{cls.__name__}({name}=...), or give your own another name."
+                )
+        dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.domain, Domain):
+            raise ProblemError(f"domain must be a domain such as Box(x=(0, 1)), got {type(self.domain).__name__}.")
+        if isinstance(self.conditions, ConditionBase):
+            raise ProblemError("conditions must be a list: write conditions=[...].")
+        for condition in self.conditions:
+            if not isinstance(condition, ConditionBase):
+                raise ProblemError(
+                    f"conditions holds a {type(condition).__name__}; expected Dirichlet(0), Initial(...), Condition(...)."
+                )
+        for name in ("exact", "ansatz", "reference"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise ProblemError(f"{name} must be a function, got {type(getattr(self, name)).__name__}.")
+
+    def residual(self, p: Points, u: Any) -> Any:
+        """``(n,)``, zero where the equation holds; a tuple with several outputs. Pointwise in p and u."""
+        raise ProblemError(f"{type(self).__name__} has no residual: define residual(self, p, u).")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The unknowns that the network represents: the outputs, unless ``observe`` makes outputs of others."""
+        return self.outputs
+
+    def observe(self, values: Tensor) -> Tensor:
+        """``(n, fields) -> (n, outputs)``: what a user sees of the unknowns."""
+        return values
+
+    def radiation(self) -> tuple[Coefficient | None, Coefficient | None]:
+        """Speed and wavenumber of the waves that ``Absorbing()`` lets out; the built-in wave equations know theirs."""
+        return None, None
+
+    @property
+    def layer(self) -> PML | None:
+        """The absorbing layer, if there is one. Raises ``ProblemError`` for two."""
+        layers = [c for c in self.conditions if isinstance(c, PML)]
+        if len(layers) > 1:
+            raise ProblemError("Give one PML: on= takes a list of sides.")
+        return layers[0] if layers else None
+
+    @property
+    def physical_domain(self) -> Domain:
+        """The domain without its absorbing layer."""
+        return self.layer.physical(self.domain) if self.layer else self.domain
+
+    def constraints(self) -> list[Constraint]:
+        """The equation and every condition, as ``C_m = 0`` on ``Omega_m``, with names that tell them apart."""
+        equation = Constraint("equation", self._inside, self._equation, on_interior=True)
+        return unique_names([equation, *(c for condition in self.conditions for c in condition.constraints(self))])
+
+    def _inside(self, n: int, sampler: Sampler) -> list[Points]:
+        return [self.domain.interior(n, sampler)]
+
+    def _equation(self, points: list[Points], fields: list[tuple[Jet, ...]]) -> Any:
+        return self.residual(points[0], *fields[0])
+
+    @cached_property
+    def derivatives(self) -> frozenset[str]:
+        """The derivatives that the residual asks for, recorded from one call at random jets."""
+        sampler = Sampler(torch.Generator().manual_seed(1))
+        points = self._inside(3, sampler)
+        _, asked = record(lambda plan: self._equation(points, [self.random_fields(points[0], plan, sampler)]), self)
+        return asked
+
+    def order(self, axis: str) -> int:
+        """The equation's order along one axis."""
+        return derivatives_of(self.derivatives, axis, self.domain.space_axes)
+
+    def random_fields(self, p: Points, plan: Plan, sampler: Sampler) -> tuple[Jet, ...]:
+        """A jet a field with independent standard normal channels, to probe the residual with."""
+
+        def channels() -> Tensor:
+            shape = (len(plan.keys), len(p))
+            return torch.randn(shape, generator=sampler.generator, dtype=sampler.dtype, device=sampler.device)
+
+        return tuple(
+            Jet(torch.complex(channels(), channels()) if self.complex_valued else channels(), plan, p)
+            for _ in self.fields
+        )
+
+    def cells(self, resolution: int | None = None) -> dict[str, int]:
+        """Cells an axis of the coarsest reference grid: ``resolution`` on the longest space axis and in time."""
+        bounds = self.domain.bounds
+        space = [bounds[a][1] - bounds[a][0] for a in self.domain.space_axes]
+        count = resolution or {0: 100, 1: 100, 2: 64}.get(len(space), 16)
+        if count < 4:
+            raise ProblemError(f"A reference grid needs at least 4 cells an axis, got resolution={count}.")
+        longest = max(space, default=1.0)
+        return {
+            a: count if a == TIME else max(4, round(count * (high - low) / longest))
+            for a, (low, high) in bounds.items()
+        }
+
+    def finite_differences(self, cells: dict[str, int]) -> GridSolution:
+        """The reference solution on one grid. Raises ``NoReferenceError`` where no solver covers the problem."""
+        if self.reference is not None:
+            return self.reference(cells)
+        raise NoReferenceError(f"There is no finite-difference solver for {type(self).__name__}; give reference=.")
+
+
+dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(Problem)
+
+
+def record(
+    evaluate: Callable[[Plan], Any], problem: Problem, asked: frozenset[str] = frozenset()
+) -> tuple[Any, frozenset[str]]:
+    """Evaluate with as many derivatives as it takes: what is missing is added, and the evaluation starts again."""
+    while True:
+        try:
+            return evaluate(make_plan(problem.domain.axes, asked)), asked
+        except MissingDerivativeError as missing:
+            asked |= missing.keys
+
+
+def rectangle(problem: Problem) -> Box:
+    """The problem's domain, which must be a box. Raises ``NoReferenceError`` otherwise."""
+    if not isinstance(problem.domain, Box):
+        raise NoReferenceError(f"The finite-difference solver works on a Box, not on {problem.domain}.")
+    return problem.domain

@@ -1,0 +1,123 @@
+"""Three grids, the order seen over them, and the error bar that follows (Richardson 1911; Roache 1994)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from ..domains import Box
+from ..errors import UsageError
+from ..points import TIME
+from .grid import Array, GridSolution, Reference
+from .lines import Real
+
+SAFETY = 1.25
+LEAST_ORDER = 0.5
+ROUNDING = 1e-12
+
+
+def converge(
+    solve_on: Callable[[dict[str, int]], GridSolution],
+    cells: Mapping[str, int],
+    *,
+    method: str,
+    formal_order: float = 2.0,
+) -> Reference:
+    """Solve on ``cells``, twice and four times as many, and judge the finest solution by the three.
+
+    ``cells``: axis to number of cells, of the coarsest grid. ``solve_on`` returns grids of which each has the nodes of
+    the coarser ones. The order and the bar are those of ``estimate``. Raises ``UsageError`` where grids are not nested.
+    """
+    began = time.perf_counter()
+    coarse, middle, fine = (solve_on({axis: n * factor for axis, n in cells.items()}) for factor in (1, 2, 4))
+    seconds = time.perf_counter() - began
+    levels = (coarse, middle, fine)
+    order, error = estimate(levels, formal_order)
+    return Reference(method, levels, formal_order, order, error, seconds)
+
+
+def estimate(levels: Sequence[GridSolution], formal_order: float = 2.0) -> tuple[float | None, float | None]:
+    """The observed order p and the bar of the finest grid's relative L2 error, from three nested grids.
+
+    With ``d1 = |u_h - u_{h/2}|`` and ``d2 = |u_{h/2} - u_{h/4}|``, quadrature-weighted L2 norms over the coarsest
+    grid's nodes and all outputs, ``p = log2(d1 / d2)`` and the bar is ``1.25 d2 / (2^q - 1) / |u_{h/4}|`` with
+    ``q = min(p, formal_order)`` (Roache 1994, doi 10.1115/1.2910291). Nodes that are NaN on any grid are left out.
+
+    The bar is None where p < 0.5 or d1 = 0: the grids do not show convergence. Where the differences are at rounding
+    level (1e-12 of the solution) there is no order to see, and the bar is that level.
+    """
+    if len(levels) != 3:
+        raise UsageError(f"The observed order needs three grids, got {len(levels)}.")
+    coarse, middle, fine = (_common(level, levels[0]) for level in levels)
+    weights = levels[0].quadrature()
+    size = _norm(fine, weights, [coarse, middle, fine])
+    first = _norm(_minus(coarse, middle), weights, [fine])
+    second = _norm(_minus(middle, fine), weights, [coarse])
+    if not (math.isfinite(first) and math.isfinite(second)):
+        return None, None
+    if max(first, second) <= ROUNDING * size or first == second == 0:
+        level = max(first, second) / size if size else 0.0
+        return None, max(level, float(np.finfo(np.float64).eps))
+    if size == 0 or first == 0 or second == 0:
+        return None, None
+    order = math.log2(first / second)
+    if order < LEAST_ORDER:
+        return order, None
+    return order, SAFETY * second / (2 ** min(order, formal_order) - 1) / size
+
+
+def extrapolate(reference: Reference) -> GridSolution:
+    """``u_{h/4} + (u_{h/4} - u_{h/2}) / (2^q - 1)`` on the coarsest grid's nodes: Richardson's extrapolation.
+
+    A solution of its own, usually much better than the finest grid's, but with no bar: ``reference.error`` is not its
+    error. ``q`` is the smaller of the observed and the formal order. Raises ``UsageError`` where there is no order.
+    """
+    if reference.observed_order is None or reference.error is None:
+        raise UsageError("There is no observed order to extrapolate with: refine the grids.")
+    gain = 1 / (2 ** min(reference.observed_order, reference.formal_order) - 1)
+    middle, fine = (_common(level, reference.levels[0]) for level in reference.levels[1:])
+    fields = {name: fine[name] + gain * (fine[name] - middle[name]) for name in fine}
+    return GridSolution(reference.levels[0].coordinates, fields)
+
+
+def default_cells(domain: Box, per_axis: int) -> dict[str, int]:
+    """``per_axis`` cells along the longest space axis and along time; the other axes in proportion, even, 8 or more."""
+    lengths = {axis: high - low for axis, (low, high) in domain.bounds.items()}
+    longest = max((lengths[axis] for axis in domain.space_axes), default=1.0)
+    return {
+        axis: per_axis if axis == TIME else max(8, 2 * round(per_axis * length / longest / 2))
+        for axis, length in lengths.items()
+    }
+
+
+def _common(fine: GridSolution, coarse: GridSolution) -> dict[str, Array]:
+    """The fields of ``fine`` on the nodes of ``coarse``."""
+    if list(fine.coordinates) != list(coarse.coordinates) or set(fine.values) != set(coarse.values):
+        raise UsageError("The grids have other axes or other outputs than the coarsest one.")
+    picks = [_matching(fine.coordinates[axis], nodes, axis) for axis, nodes in coarse.coordinates.items()]
+    return {name: field[np.ix_(*picks)] for name, field in fine.values.items()}
+
+
+def _matching(fine: Real, coarse: Real, axis: str) -> np.ndarray:
+    """The indices of the coarse nodes among the fine ones."""
+    right = np.clip(np.searchsorted(fine, coarse), 1, len(fine) - 1)
+    nearest = np.where(coarse - fine[right - 1] < fine[right] - coarse, right - 1, right)
+    if np.abs(fine[nearest] - coarse).max() > 1e-9 * (coarse[-1] - coarse[0]):
+        raise UsageError(f"The grids are not nested along axis {axis}: {len(coarse)} nodes are not among {len(fine)}.")
+    return nearest
+
+
+def _minus(one: dict[str, Array], two: dict[str, Array]) -> dict[str, Array]:
+    return {name: one[name] - two[name] for name in one}
+
+
+def _norm(fields: dict[str, Array], weights: Real, also: list[dict[str, Array]]) -> float:
+    """The weighted L2 norm over all outputs, where neither these fields nor the others are NaN."""
+    total = 0.0
+    for name, field in fields.items():
+        kept = ~np.isnan(field) & ~np.any([np.isnan(other[name]) for other in also], axis=0)
+        total += float((weights * np.abs(field) ** 2)[kept].sum())
+    return math.sqrt(total)

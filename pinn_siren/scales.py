@@ -1,0 +1,220 @@
+"""Scales read off a problem before it is solved: wavenumbers along each axis, sizes of residuals and of the fields.
+
+Nothing here looks at ``exact``. The operator's coefficients come from the residual's linearization, the spectra from
+the residual of the zero field: sources, boundary and initial data.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .ansatz import build_in
+from .conditions import Constraint
+from .domains import Sampler
+from .jet import LAPLACIAN, VALUE, Jet, Linearization, Plan, linearize
+from .points import TIME, Points
+from .problem import Problem, record
+from .system import checked
+
+SMOOTHEST = 3.0
+"""The least highest wavenumber, in units of 1 / half-width: about one oscillation over the domain."""
+POWER = 0.99
+"""The share of the spectral power of sources and data that lies below the highest wavenumber."""
+LINES, LINE = 8, 256
+"""Lines sampled an axis and constraint, and points on each."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """A problem's sizes.
+
+    ``center`` and ``half_width``: of its bounding box, an axis each; ``wavenumber``: the highest along each axis, in
+    radians per unit length or time; ``residual``: of each constraint, for a field of size 1 at these wavenumbers;
+    ``response``: the likely size of the field that a residual of size 1 makes; ``amplitude``: that of the fields.
+    """
+
+    center: dict[str, float]
+    half_width: dict[str, float]
+    wavenumber: dict[str, float]
+    residual: dict[str, float]
+    response: dict[str, float]
+    amplitude: float
+
+
+def measure_scales(problem: Problem, seed: int = 0) -> Scales:
+    """Scales of a problem from a few hundred sample points, in float64 on the CPU. Raises what its functions raise."""
+    sampler = Sampler(torch.Generator().manual_seed(1000 + seed))
+    bounds = problem.domain.bounds
+    half = {a: (high - low) / 2 for a, (low, high) in bounds.items()}
+    wavenumber = {a: SMOOTHEST / h for a, h in half.items()}
+    constraints = problem.constraints()
+    blocks = {c.name: _linearized(problem, c, wavenumber, sampler) for c in constraints}
+    for c in constraints:
+        for axis, k in _spectrum(problem, c, sampler).items():
+            wavenumber[axis] = max(wavenumber[axis], k)
+    for c in constraints:
+        if c.on_interior:
+            wavenumber = _dispersed(blocks[c.name], wavenumber)
+    sizes = {c.name: _size(blocks[c.name], wavenumber) for c in constraints}
+    response = {
+        c.name: _response(blocks[c.name], bounds, wavenumber, sampler) if c.on_interior else 1 / sizes[c.name]
+        for c in constraints
+    }
+    amplitude = max(_data(problem, c, sampler) * response[c.name] for c in constraints)
+    center = {a: (low + high) / 2 for a, (low, high) in bounds.items()}
+    return Scales(center, half, wavenumber, sizes, response, amplitude or 1.0)
+
+
+def _linearized(problem: Problem, c: Constraint, wavenumber: dict[str, float], sampler: Sampler) -> Linearization:
+    """The linearization at a small random field: at zero itself a term such as |grad u|^2 would vanish."""
+    points = c.sample(200, sampler)
+
+    def evaluate(plan: Plan) -> Linearization:
+        size = torch.tensor([0.1 * _symbol(key, wavenumber) for key in plan.keys], dtype=torch.float64)
+        raw = [
+            tuple(Jet(u.channels * size[:, None], plan, p) for u in problem.random_fields(p, plan, sampler))
+            for p in points
+        ]
+
+        def composed(at: list[Points], free: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
+            return checked(c, at, [build_in(problem.ansatz, p, plan, u) for p, u in zip(at, free, strict=True)])
+
+        return linearize(composed, points, raw)
+
+    return record(evaluate, problem)[0]
+
+
+def _at_zero(problem: Problem, c: Constraint, points: list[Points]) -> Tensor:
+    """``(n, parts)``: the residual of the zero field, which holds the sources and data."""
+
+    def evaluate(plan: Plan) -> tuple[Tensor, ...]:
+        dtype = torch.complex128 if problem.complex_valued else torch.float64
+        zeros = [
+            tuple(Jet(torch.zeros(len(plan.keys), len(p), dtype=dtype), plan, p) for _ in problem.fields)
+            for p in points
+        ]
+        return checked(c, points, [build_in(problem.ansatz, p, plan, u) for p, u in zip(points, zeros, strict=True)])
+
+    return torch.stack([part.detach().to(torch.complex128) for part in record(evaluate, problem)[0]], dim=1)
+
+
+def _spectrum(problem: Problem, c: Constraint, sampler: Sampler) -> dict[str, float]:
+    """The highest wavenumber of the data along each axis in which the constraint's points extend."""
+    highest = {}
+    for axis, (low, high) in problem.domain.bounds.items():
+        start = c.sample(LINES, sampler)
+        column = problem.domain.axes.index(axis)
+        fixed = any(
+            bool(((p.coordinates[:, column] - low) * (p.coordinates[:, column] - high) == 0).all()) for p in start
+        )
+        if fixed or len(start) > 1:
+            continue
+        line = torch.linspace(low, high, LINE, dtype=torch.float64)
+        p = start[0][: min(LINES, len(start[0]))]
+        coordinates = p.coordinates.repeat_interleave(LINE, dim=0)
+        coordinates[:, column] = line.repeat(len(p))
+        outward = None if p.outward is None else p.outward.repeat_interleave(LINE, dim=0)
+        data = _at_zero(problem, c, [Points(p.axes, coordinates, outward)]).reshape(len(p), LINE, -1)
+        k = _highest_frequency(data) / (high - low)
+        if k > 0:
+            highest[axis] = k
+    return highest
+
+
+def _highest_frequency(data: Tensor) -> float:
+    """Radians per line length below which ``POWER`` of the power of ``(lines, LINE, parts)`` lies."""
+    window = torch.hann_window(LINE, periodic=False, dtype=torch.float64)[None, :, None]
+    power = torch.fft.fft((data - data.mean(1, keepdim=True)) * window, dim=1).abs().square().sum((0, 2))
+    folded = power[: LINE // 2].clone()
+    folded[1:] += power[LINE // 2 + 1 :].flip(0)
+    total = folded.sum()
+    if float(total) <= 1e-24 * float(data.abs().square().sum() * LINE) or float(total) == 0:
+        return 0.0
+    bins = int(torch.searchsorted(folded.cumsum(0), POWER * total))
+    # The window widens every line by a bin.
+    return 2 * math.pi * max(bins - 1, 0)
+
+
+def _symbol(key: str, wavenumber: dict[str, float]) -> float:
+    """The size of a derivative of a unit wave."""
+    if key == LAPLACIAN:
+        return sum(k * k for a, k in wavenumber.items() if a != TIME)
+    return math.prod(wavenumber[a] for a in key)
+
+
+def _coefficient(block: Linearization, key: str) -> float:
+    """The root mean square of a derivative's coefficient over points, residuals and fields."""
+    columns = [i for i, c in enumerate(block.columns) if c.key == key]
+    if not columns:
+        return 0.0
+    squares = block.coefficients[:, :, columns].square()
+    return math.sqrt(float(squares.sum(dim=(1, 2)).mean()) / max(1, len({block.columns[i].field for i in columns})))
+
+
+def _dispersed(block: Linearization, wavenumber: dict[str, float]) -> dict[str, float]:
+    """Wavenumbers that the operator links: a wave of one along one axis brings its own along the others.
+
+    With second-order coefficients ``a_j`` the frequency ``sqrt(a_j) k_j`` is common, and a term in the value adds its
+    root: the wavenumber of a Helmholtz equation, the width of a layer.
+    """
+    second = {
+        a: math.hypot(_coefficient(block, 2 * a), _coefficient(block, LAPLACIAN) if a != TIME else 0.0)
+        for a in wavenumber
+    }
+    linked = {a: math.sqrt(s) for a, s in second.items() if s > 0}
+    if not linked:
+        return wavenumber
+    common = max([linked[a] * wavenumber[a] for a in linked] + [math.sqrt(_coefficient(block, VALUE))])
+    return {a: max(k, common / linked[a]) if a in linked else k for a, k in wavenumber.items()}
+
+
+def _size(block: Linearization, wavenumber: dict[str, float]) -> float:
+    """The root mean square residual of a field of size 1 whose derivatives are those of a wave."""
+    total = sum((_coefficient(block, key) * _symbol(key, wavenumber)) ** 2 for key in {c.key for c in block.columns})
+    return math.sqrt(total) or 1.0
+
+
+def _data(problem: Problem, c: Constraint, sampler: Sampler) -> float:
+    """The root mean square of a constraint's sources or data."""
+    return math.sqrt(float(_at_zero(problem, c, c.sample(500, sampler)).abs().square().mean(0).max()))
+
+
+def _response(
+    block: Linearization, bounds: dict[str, tuple[float, float]], wavenumber: dict[str, float], sampler: Sampler
+) -> float:
+    """The size of the field that answers a residual of size 1 inside, spread over all waves up to the highest.
+
+    That is the inverse of the operator's symbol, root mean square over those waves: near a resonance far more than the
+    highest of them alone would have.
+    """
+    lowest = {a: math.pi / (high - low) for a, (low, high) in bounds.items()}
+    draw = sampler.unit_cube(2000, len(bounds))
+    waves = {a: lowest[a] + (wavenumber[a] - lowest[a]) * draw[:, i] for i, a in enumerate(bounds)}
+    square = _symbol_of(block, waves).abs().square()
+    for a in bounds:
+        # In a finite domain a wavenumber is sharp to half a line width only, so no resonance is infinite.
+        shifted = {b: k + lowest[a] / 2 * (a == b) for b, k in waves.items()}
+        square = square + (_symbol_of(block, shifted) - _symbol_of(block, waves)).abs().square()
+    return math.sqrt(float((1 / square.clamp(min=1e-300)).mean()))
+
+
+def _symbol_of(block: Linearization, waves: dict[str, Tensor]) -> Tensor:
+    """``sum_key c_key (i k)^key`` for each wave at one of the sample points, from the first field and residual."""
+    total = torch.zeros(len(next(iter(waves.values()))), dtype=torch.complex128)
+    which = torch.arange(len(total)) % len(block.values)
+    for i, column in enumerate(block.columns):
+        if column.points or column.field:
+            continue
+        coefficient = block.coefficients[which, 0, i] * (-1j if column.imaginary else 1.0)
+        if column.key == LAPLACIAN:
+            factor = -sum((k.square() for a, k in waves.items() if a != TIME), start=torch.zeros(()))
+        else:
+            factor = torch.ones(())
+            for axis in column.key:
+                factor = factor * 1j * waves[axis]
+        total = total + coefficient * factor
+    return total

@@ -1,0 +1,84 @@
+"""Siren: a network with sine activations."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import UsageError
+
+
+class Siren(nn.Module):
+    """``h_0 = x``, ``h_l = sin(omega_l (W_l h_(l-1) + b_l))`` for ``depth`` layers, then a linear output.
+
+    ``(n, inputs) -> (n, outputs)``, nondimensional, for inputs of about [-1, 1]. ``omega``: one number for all layers,
+    or ``depth`` numbers. First layer ``W ~ U(-1/inputs, 1/inputs)``, the others ``U(-s, s)`` with
+    ``s = sqrt(6 / fan_in) / omega``, which keeps pre-activations about standard normal and activations
+    arcsine-distributed at every depth (Sitzmann et al. 2020, arXiv 2006.09661, theorem 1.8).
+
+    ``generator``: where the initial weights come from; torch's global one unless given. Raises ``UsageError`` for
+    sizes that are not positive, or another number of omegas.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int = 128,
+        depth: int = 3,
+        omega: float | Sequence[float] = 30.0,
+        *,
+        dtype: torch.dtype | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        omegas = (float(omega),) * depth if isinstance(omega, int | float) else tuple(float(o) for o in omega)
+        if min(inputs, outputs, width, depth) < 1:
+            raise UsageError(f"Siren needs positive sizes, got {inputs=}, {outputs=}, {width=}, {depth=}.")
+        if len(omegas) != depth or not all(o > 0 for o in omegas):
+            raise UsageError(f"Siren needs one positive omega, or {depth} of them, one a layer; got {omega}.")
+        self.inputs, self.outputs, self.width, self.depth, self.omegas = inputs, outputs, width, depth, omegas
+        sizes = [inputs, *[width] * depth, outputs]
+        self.layers = nn.ModuleList(nn.Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(sizes))
+        self.reset(generator)
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weights anew, as the paper has it; on the CPU, so that a seed means the same on every device."""
+        for i, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.Linear)
+            fan_in = layer.in_features
+            omega = self.omegas[min(i, self.depth - 1)]
+            bound = 1 / fan_in if i == 0 else math.sqrt(6 / fan_in) / omega
+            # A bias over a whole period lets every sine start at any phase.
+            spread = math.pi / omega if i == 0 else 1 / math.sqrt(fan_in)
+            for parameter, size in ((layer.weight, bound), (layer.bias, spread)):
+                draw = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
+                parameter.copy_((2 * draw - 1) * size)
+
+    def forward(self, x: Any) -> Tensor:
+        """``(n, inputs) -> (n, outputs)``; jets of inputs give jets of outputs."""
+        for layer, omega in zip(self.layers[:-1], self.omegas, strict=True):
+            x = torch.sin(omega * layer(x))
+        return self.layers[-1](x)
+
+    def configuration(self) -> dict[str, Any]:
+        """What rebuilds this network: the arguments of the constructor."""
+        return {
+            "network": "siren",
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "width": self.width,
+            "depth": self.depth,
+            "omega": list(self.omegas),
+        }
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trainable numbers of a network."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
