@@ -1,9 +1,21 @@
 """Solve partial differential equations with sine networks, checked against classical solvers."""
 
 from .conditions import PML, Absorbing, Condition, Dirichlet, Initial, Neumann, Periodic, Robin
-from .domains import Box
+from .domains import Box, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
+from .errors import PinnSirenError
 from .jet import Jet, jet
+from .optimizers import LBFGS, Adam, Stage
 from .points import Points
 from .problem import Problem
 from .siren import Siren
+from .solution import Solution
+from .solve import solve
+from .trainer import Trainer
+from .validation import Report, solve_reference
+
+__all__ = [
+    "Absorbing", "Adam", "Box", "Condition", "Dirichlet", "Eikonal", "Helmholtz", "Initial", "Jet", "LBFGS", "Neumann",
+    "PML", "Periodic", "PinnSirenError", "Points", "Poisson", "Problem", "Report", "Robin", "Sampler", "Siren",
+    "Solution", "Stage", "Trainer", "Wave", "jet", "solve", "solve_reference",
+]  # fmt: skip

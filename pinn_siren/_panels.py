@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 Real = NDArray[np.floating[Any]]
@@ -99,14 +100,14 @@ def colour_map(low: float, high: float) -> str:
 
 
 def error_limits(arrays: Sequence[NDArray[Any]]) -> tuple[float, float]:
-    """A logarithmic scale for errors: up to the largest, down to the smallest positive one or five decades below."""
+    """A logarithmic scale for errors: up to the largest, down to the smallest positive one, two to five decades below."""
     finite = np.concatenate([a[np.isfinite(a)].ravel() for a in arrays])
     positive = finite[finite > 0]
     if not positive.size:
-        return 1e-17, 1e-16
+        return 1e-18, 1e-16
     high = float(positive.max())
     low = max(float(positive.min()), _DECADES * high)
-    return (low, high) if low < 0.9 * high else (0.1 * high, high)
+    return min(low, 0.01 * high), high
 
 
 def place(figure: Figure, box: Box) -> Axes:
@@ -126,7 +127,7 @@ def image_size(part: Slice, width: float) -> tuple[float, float]:
 
 
 def paint(figure: Figure, box: Box, part: Slice, norm: Normalize, colours: str, title: str, label: str) -> Axes:
-    """An image of a slice on two axes, the nodes at the middle of its cells, grey where it is NaN, and its colour bar."""
+    """An image of a slice on two axes, its nodes at the middle of their cells, grey where it is NaN; a colour bar."""
     width, height = image_size(part, box.width)
     axes = place(figure, Box(box.left, box.bottom + (box.height - height) / 2, width, height))
     (left, right), (bottom, top) = (_edges(nodes) for nodes in part.coordinates.values())
@@ -144,10 +145,15 @@ def paint(figure: Figure, box: Box, part: Slice, norm: Normalize, colours: str, 
     axes.set_title(title, fontsize=10)
     axes.locator_params(axis="x", nbins=5)
     tall = max(height, 1.0)
-    beside = place(figure, Box(box.left + width + 0.12, box.bottom + (box.height - tall) / 2, 0.14, tall))
+    beside = place(
+        figure,
+        Box(box.left + width + (0.12 if tall == height else 0.3), box.bottom + (box.height - tall) / 2, 0.14, tall),
+    )
     bar = figure.colorbar(image, cax=beside, label=label, extend="min" if np.any(part.values < floor) else "neither")
-    if not isinstance(norm, LogNorm):
-        bar.formatter.set_powerlimits((-3, 4))
+    if isinstance(norm, LogNorm):
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        bar.ax.ticklabel_format(axis="y", scilimits=(-3, 4))
     return axes
 
 
@@ -156,10 +162,11 @@ def paint_curves(
 ) -> Axes:
     """Slices on one axis as curves on a common scale."""
     axes = place(figure, box)
-    styles = ({"linestyle": "-", "linewidth": 2.2, "color": "C0"}, {"linestyle": "--", "linewidth": 1.3, "color": "k"})
-    for (name, part), style in zip(curves.items(), styles, strict=False):
+    for (name, part), line, thickness, colour in zip(
+        curves.items(), ("-", "--"), (2.2, 1.5), ("C0", "k"), strict=False
+    ):
         (nodes,) = part.coordinates.values()
-        axes.plot(nodes, part.values, label=name, **style)
+        axes.plot(nodes, part.values, linestyle=line, linewidth=thickness, color=colour, label=name)
     margin = 0.05 * (span[1] - span[0])
     axes.set_ylim(span[0] - margin, span[1] + margin)
     axes.set_title(title, fontsize=10)
@@ -180,6 +187,32 @@ def paint_error_curve(figure: Figure, box: Box, part: Slice, span: tuple[float, 
     axes.set_ylabel(label)
     axes.locator_params(axis="x", nbins=5)
     axes.grid(alpha=0.3, which="both")
+    return axes
+
+
+def loss_terms(history: Mapping[str, NDArray[Any]]) -> list[str]:
+    """The columns of a history that a logarithmic axis can show: the loss and its terms, where any is positive."""
+    columns = {name: np.asarray(values) for name, values in history.items() if name not in ("step", "seconds")}
+    return [name for name, values in columns.items() if np.any(np.isfinite(values) & (values > 0))]
+
+
+def paint_history(figure: Figure, box: Box, history: Mapping[str, NDArray[Any]], terms: Sequence[str]) -> Axes:
+    """The loss and its terms against the step, both as recorded."""
+    axes = place(figure, box)
+    steps = history.get("step", np.arange(len(history[terms[0]])))
+    marker = "o" if len(steps) < 30 else None
+    for k, name in enumerate(terms):
+        line, thickness, colour = (
+            ("-", 2.2, "k") if name == "loss" else (("-", "--", ":")[k // 10 % 3], 1.5, f"C{k % 10}")
+        )
+        values = np.where(np.asarray(history[name]) > 0, history[name], np.nan)
+        short = name if len(name) < 24 else f"{name[:11]}…{name[-11:]}"
+        axes.semilogy(steps, values, line, linewidth=thickness, color=colour, label=short, marker=marker, markersize=3)
+    axes.set_title("history of the loss", fontsize=10)
+    axes.set(xlabel="step", ylabel="loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
     return axes
 
 

@@ -23,9 +23,7 @@ class Objective:
     its size for a field of the likely amplitude, so that no weight is needed to balance units.
     """
 
-    def __init__(
-        self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler
-    ) -> None:
+    def __init__(self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler) -> None:
         self.system, self.model, self.counts, self.scales, self.sampler = system, model, counts, scales, sampler
         # A generator of its own: looking at the error leaves the training's points as they are.
         self.fresh = replace(sampler, generator=torch.Generator(sampler.device).manual_seed(987_654_321))

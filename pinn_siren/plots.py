@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -23,11 +22,12 @@ from ._panels import (
     error_limits,
     image_size,
     limits,
+    loss_terms,
     paint,
     paint_curves,
     paint_error_curve,
+    paint_history,
     parts,
-    place,
     slices,
 )
 from .reference.grid import Reference
@@ -180,11 +180,13 @@ def _render(
     path: str | Path, comparisons: Sequence[_Comparison], headline: Sequence[str], history: Mapping[str, NDArray[Any]]
 ) -> None:
     rows = [row for comparison in comparisons for row in _rows(comparison)]
-    terms = _loss_terms(history)
+    terms = loss_terms(history)
     columns = max((row.columns for row in rows), default=1)
     width = max(_CELL * columns, 7.0)
     lines = [line for text in headline if text for line in textwrap.wrap(text, int(width * 10))]
-    heights = [_height(row, width / columns - _LEFT - _RIGHT) for row in rows] + [2.2] * bool(terms)
+    heights = [_height(row, width / columns - _LEFT - _RIGHT) for row in rows] + [max(2.2, 0.2 * len(terms))] * bool(
+        terms
+    )
     top = 0.25 * len(lines) + 0.1 + sum(heights) + (_ABOVE + _BELOW) * len(heights)
     figure = Figure(figsize=(width, top), dpi=_DPI)
     figure.suptitle("\n".join(lines), fontsize=12, y=1 - 0.1 / top, va="top")
@@ -192,7 +194,7 @@ def _render(
     for row, height in zip([*rows, None], heights, strict=False):
         top -= _ABOVE + height
         if row is None:
-            _paint_history(place(figure, Box(_LEFT, top, width - _LEFT - _LEGEND, height)), history, terms)
+            paint_history(figure, Box(_LEFT, top, width - _LEFT - _LEGEND, height), history, terms)
         else:
             _paint_row(figure, row, top, height, width / columns)
         top -= _BELOW
@@ -230,29 +232,6 @@ def _paint_row(figure: Figure, row: _Row, bottom: float, height: float, cell: fl
         axes.set_xlabel(names[0])
         if not row.is_curve:
             axes.set_ylabel(names[1])
-
-
-def _loss_terms(history: Mapping[str, NDArray[Any]]) -> list[str]:
-    columns = (name for name in history if name not in ("step", "seconds"))
-    return [name for name in columns if np.any(np.isfinite(history[name]) & (np.asarray(history[name]) > 0))]
-
-
-def _paint_history(axes: Axes, history: Mapping[str, NDArray[Any]], terms: Sequence[str]) -> None:
-    steps = history.get("step", np.arange(len(history[terms[0]])))
-    marker = "o" if len(steps) < 30 else None
-    for k, name in enumerate(terms):
-        total = name == "loss"
-        style: dict[str, Any] = (
-            {"color": "k", "linewidth": 2} if total else {"linestyle": ("-", "--", ":")[k // 10 % 3]}
-        )
-        values = np.where(np.asarray(history[name]) > 0, history[name], np.nan)
-        axes.plot(
-            steps, values, label=textwrap.shorten(name, 22, placeholder="…"), marker=marker, markersize=3, **style
-        )
-    axes.set(xlabel="step", ylabel="loss", title="history of the loss", yscale="log")
-    axes.title.set_fontsize(10)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9, ncols=1 + len(terms) // 12)
 
 
 def _listed(figures: Sequence[str]) -> str:

@@ -52,6 +52,7 @@ class Problem(metaclass=_Stated):
     outputs: ClassVar[tuple[str, ...]] = ("u",)
     complex_valued: ClassVar[bool] = False
     stretches: ClassVar[bool] = False
+    reference_method: ClassVar[str] = "finite differences"
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()

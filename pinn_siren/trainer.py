@@ -211,7 +211,9 @@ class _Loop:
 
     def _show(self, bar: Any, number: int, loss: Tensor) -> None:
         bar.update(number - bar.n)
-        bar.set_postfix({"loss": f"{float(loss):.1e}"} | {n: f"{float(t):.0e}" for n, t in self.objective.latest.items()})
+        bar.set_postfix(
+            {"loss": f"{float(loss):.1e}"} | {n: f"{float(t):.0e}" for n, t in self.objective.latest.items()}
+        )
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: w.detach().clone() for name, w in self.trainer.model.state_dict().items()}
@@ -220,9 +222,7 @@ class _Loop:
         self.trainer.model.load_state_dict(self.kept)
 
 
-def build_model(
-    problem: Problem, scales: Scales, network: nn.Module | None, dtype: torch.dtype, seed: int
-) -> Model:
+def build_model(problem: Problem, scales: Scales, network: nn.Module | None, dtype: torch.dtype, seed: int) -> Model:
     """The network in the problem's own coordinates and units; a default ``Siren`` where none is given."""
     axes, count = problem.domain.axes, len(problem.fields)
     across = {a: scales.wavenumber[a] * scales.half_width[a] for a in axes}

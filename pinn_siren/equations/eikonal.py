@@ -57,6 +57,8 @@ class Eikonal(Problem):
     T = 0 (unfactored; T is not negative). Units: time = length / velocity.
     """
 
+    reference_method = "factored fast marching, second order"
+
     velocity: Coefficient
     source: Sequence[Any] | None = None
     surface: Any = None

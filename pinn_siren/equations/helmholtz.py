@@ -30,6 +30,7 @@ class Helmholtz(Problem):
     ``p -> (n,)``. With a ``PML`` the derivatives are those of the stretched coordinates.
     """
 
+    reference_method = "finite differences, second order, sparse LU"
     complex_valued = True
     stretches = True
 

@@ -23,6 +23,8 @@ class Poisson(Problem):
     ``p -> (n,)``. Note the sign: ``laplacian u = source`` where ``diffusion`` is 1. Units: the user's, consistent.
     """
 
+    reference_method = "conservative finite differences, second order"
+
     source: Coefficient
     diffusion: Coefficient = 1.0
     reaction: Coefficient = 0.0

@@ -24,6 +24,8 @@ class Wave(Problem):
     ``Initial(value, rate)``. Raises ``ProblemError`` for a domain without time.
     """
 
+    reference_method = "leapfrog finite differences, second order"
+
     speed: Coefficient
     source: Coefficient = 0.0
 

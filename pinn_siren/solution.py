@@ -1,0 +1,299 @@
+"""Solution: a solved problem, to evaluate, validate and keep."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .domains import Box, Domain
+from .equations import PointSources
+from .errors import StorageError, UsageError
+from .integrity import checksums
+from .jet import Jet, MissingDerivativeError, make_plan
+from .model import Model
+from .plots import draw
+from .points import Points
+from .problem import Problem
+from .provenance import Provenance, environment
+from .siren import Siren, count_parameters
+from .storage import StoredSolution, read_solution, write_reference, write_solution, write_text
+from .validation import Examination, Report, examine
+
+CHUNK = 65_536
+
+
+class Solution:
+    """The fields that solve a problem, as functions of the coordinates.
+
+    ``solution(points)`` evaluates, ``solution.jet(points)`` gives derivatives, ``solution.report`` validates,
+    ``solution.save(folder)`` keeps all of it, ``Solution.load(folder)`` brings the fields back.
+    """
+
+    def __init__(
+        self, problem: Problem | None, model: Model, provenance: Provenance, history: dict[str, list[float]]
+    ) -> None:
+        self.problem, self.model, self.provenance, self.history = problem, model, provenance, history
+        self._shape = _Shape.of(problem) if problem is not None else None
+        self._report: Report | None = None
+
+    @property
+    def shape(self) -> _Shape:
+        """What is known of the problem's form."""
+        assert self._shape is not None
+        return self._shape
+
+    def __call__(self, points: Any) -> Any:
+        """The outputs at ``(n, d)`` points: ``(n,)``, or ``(n, outputs)`` where there are several.
+
+        An array or list gives an array, a tensor or ``Points`` a tensor on its device. Outside the domain: NaN, and one
+        warning. Raises ``UsageError`` for another shape.
+        """
+        p = self._points(points)
+        with torch.no_grad():
+            values = torch.cat([self._observe(self.model(part)) for part in _chunks(p)])
+        outside = ~self.shape.domain.contains(p.coordinates)
+        if bool(outside.any()):
+            warnings.warn(
+                f"{int(outside.sum())} of {len(p)} points lie outside {self.shape.domain}: NaN.", stacklevel=2
+            )
+            values[outside] = torch.nan
+        values = values[:, 0] if values.shape[1] == 1 else values
+        if isinstance(points, Tensor):
+            return values.to(points.device)
+        return values if isinstance(points, Points) else values.cpu().numpy()
+
+    def jet(self, points: Any, derivatives: Sequence[str] = ()) -> Jet | tuple[Jet, ...]:
+        """The unknown fields with derivatives: ``solution.jet(points, ["x", "laplacian"]).x``, tensors of ``(n,)``.
+
+        Without ``derivatives`` all up to the second order are carried. A single field comes as one jet, several as a
+        tuple; an eikonal problem with several sources has one travel time each.
+        """
+        p = self._points(points)
+        axes = p.axes
+        every = [*axes, *(a + b for a in axes for b in axes)]
+        with torch.no_grad():
+            try:
+                jets = self.model.fields_at(p, make_plan(axes, frozenset(derivatives or every)))
+            except MissingDerivativeError as missing:
+                raise UsageError(f"Ask for the derivatives {sorted(missing.keys)} too.") from None
+        return jets[0] if len(jets) == 1 else jets
+
+    @cached_property
+    def examination(self) -> Examination:
+        """The comparison with the exact solution and with finite differences, with the fields it stands on."""
+        if self.problem is None:
+            raise UsageError("A loaded solution has no problem to compare with; pinn-siren verify checks its folder.")
+        return examine(self.problem, self.on_grid, self.provenance, self.parameters)
+
+    @property
+    def report(self) -> Report:
+        """The report: computed when first asked, then kept; a loaded solution brings its own."""
+        return self._report if self._report is not None else self.examination.report
+
+    def on_grid(self, coordinates: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+        """Each output on a tensor grid, one dimension an axis in the order of ``coordinates``."""
+        mesh = np.meshgrid(*coordinates.values(), indexing="ij")
+        values = np.asarray(self(np.stack([m.ravel() for m in mesh], axis=1)))
+        values = values.reshape(*mesh[0].shape, len(self.shape.outputs))
+        return {name: values[..., i] for i, name in enumerate(self.shape.outputs)}
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``solution.h5``, ``reference.h5`` (where there is one), ``report.json`` and ``figure.png``.
+
+        Each file is the old one or the new one, never half. Raises ``StorageError`` where that cannot be done.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"Cannot make the folder {folder}: {error.strerror}.") from None
+        found = self.examination
+        attributes = {**environment(), **self.report.as_dict(), "configuration": self.configuration()}
+        stored = StoredSolution(
+            coordinates=dict(found.grid.coordinates),
+            fields=found.fields,
+            network={name: w.detach().cpu().numpy() for name, w in self.model.state_dict().items()},
+            network_configuration=self.configuration(),
+            history={name: np.asarray(column) for name, column in self.history.items()},
+            attributes={k: int(v) if isinstance(v, bool) else v for k, v in attributes.items() if v is not None},
+            title=f"{self.report.problem} solved with a sine network",
+        )
+        write_solution(folder / "solution.h5", stored)
+        if found.reference is not None:
+            write_reference(
+                folder / "reference.h5",
+                found.reference,
+                environment(),
+                f"{self.report.problem} by {found.reference.method}",
+            )
+        else:
+            (folder / "reference.h5").unlink(missing_ok=True)
+        write_text(folder / "report.json", self.report.to_json(checksums(stored)))
+        draw(folder / "figure.png", stored)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, ansatz: Any = None, network: nn.Module | None = None) -> Solution:
+        """The fields and the report saved in a folder, without their problem file.
+
+        An own ``ansatz`` and an own ``network`` (of the same form) cannot be kept in a file and must be given again.
+        Raises ``StorageError`` for a missing, foreign or damaged file.
+        """
+        folder = Path(folder)
+        stored, report = read_solution(folder / "solution.h5"), read_report(folder)
+        made = Provenance(**{f.name: getattr(report, f.name) for f in fields_of(Provenance)})
+        history = {name: column.tolist() for name, column in stored.history.items()}
+        solution = cls.rebuild(stored.network_configuration, stored.network, made, history, ansatz, network)
+        solution._report = report
+        return solution
+
+    @classmethod
+    def rebuild(
+        cls,
+        text: str,
+        state: dict[str, NDArray[Any]],
+        provenance: Provenance,
+        history: dict[str, list[float]],
+        ansatz: Any = None,
+        network: nn.Module | None = None,
+    ) -> Solution:
+        """Rebuild what ``configuration`` described. Raises ``StorageError`` where a part is missing."""
+        described = json.loads(text)
+        shape = _Shape.from_configuration(described)
+        weights = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+        dtype = weights["center"].dtype
+        model = Model(
+            network or _network(described["network"], dtype), shape.domain.axes, shape.fields, shape.complex_valued,
+            weights["center"], weights["scale"], weights["amplitude"], ansatz or _ansatz(described["ansatz"]),
+        )  # fmt: skip
+        model.load_state_dict(weights)
+        solution = cls(None, model, provenance, history)
+        solution._shape = shape
+        return solution
+
+    def configuration(self) -> str:
+        """JSON text that, with the weights, rebuilds the fields."""
+        network, ansatz = self.model.network, self.model.ansatz
+        own = {"network": "own", "class": type(network).__name__}
+        described: dict[str, Any] = {
+            **self.shape.configuration(),
+            "network": network.configuration() if isinstance(network, Siren) else own,
+            "ansatz": None if ansatz is None else {"name": "own"},
+        }
+        if isinstance(ansatz, PointSources):
+            described["ansatz"] = {"name": "point sources", **asdict(ansatz)}
+        return json.dumps(described)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers of the network."""
+        return count_parameters(self.model)
+
+    def __repr__(self) -> str:
+        s = self.shape
+        return f"Solution({s.name}, {', '.join(s.outputs)} on {s.domain}, {self.provenance.method})"
+
+    def _observe(self, values: Tensor) -> Tensor:
+        return values.min(dim=1, keepdim=True).values if self.shape.earliest else values
+
+    def _points(self, points: Any) -> Points:
+        axes, like = self.shape.domain.axes, self.model.center
+        if isinstance(points, Points):
+            if points.axes != axes:
+                raise UsageError(f"The points have the axes {points.axes}, the solution has {axes}.")
+            return Points(axes, points.coordinates.to(like), points.outward)
+        try:
+            coordinates = torch.as_tensor(np.asarray(points) if not isinstance(points, Tensor) else points)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"Points must be numbers of shape (n, {len(axes)}), got {type(points).__name__}."
+            ) from None
+        if coordinates.ndim != 2 or coordinates.shape[1] != len(axes):
+            raise UsageError(
+                f"Points must have shape (n, {len(axes)}), a column for each of {', '.join(axes)}; got "
+                f"{tuple(coordinates.shape)}. One point is [[{', '.join(axes)}]]."
+            )
+        return Points(axes, coordinates.to(like))
+
+
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """The form of a problem, as far as evaluating its solution needs it."""
+
+    name: str
+    domain: Domain
+    physical: Domain
+    fields: tuple[str, ...]
+    outputs: tuple[str, ...]
+    complex_valued: bool
+    earliest: bool
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Shape:
+        return cls(
+            type(problem).__name__, problem.domain, problem.physical_domain, problem.fields, problem.outputs,
+            problem.complex_valued, problem.fields != problem.outputs,
+        )  # fmt: skip
+
+    def configuration(self) -> dict[str, Any]:
+        return {
+            "equation": self.name,
+            "domain": self.domain.bounds,
+            "physical": self.physical.bounds,
+            "fields": list(self.fields),
+            "outputs": list(self.outputs),
+            "complex_valued": self.complex_valued,
+            "earliest": self.earliest,
+        }
+
+    @classmethod
+    def from_configuration(cls, described: dict[str, Any]) -> _Shape:
+        return cls(
+            described["equation"], Box(**described["domain"]), Box(**described["physical"]),
+            tuple(described["fields"]), tuple(described["outputs"]), described["complex_valued"],
+            described["earliest"],
+        )  # fmt: skip
+
+
+def _network(described: dict[str, Any], dtype: torch.dtype) -> nn.Module:
+    if described["network"] != "siren":
+        raise StorageError(f"The network is your own {described['class']}: pass Solution.load(folder, network=...).")
+    arguments = {k: v for k, v in described.items() if k != "network"}
+    return Siren(**arguments, dtype=dtype)
+
+
+def _ansatz(described: dict[str, Any] | None) -> Any:
+    if described is None:
+        return None
+    if described["name"] != "point sources":
+        raise StorageError("The solution was made with an own ansatz: pass Solution.load(folder, ansatz=...).")
+    sources = tuple(tuple(source) for source in described["sources"])
+    return PointSources(sources, tuple(described["slownesses"]))
+
+
+def read_report(folder: Path) -> Report:
+    """The saved report. Raises ``StorageError`` where there is none, or another text."""
+    path = folder / "report.json"
+    try:
+        return Report.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StorageError(f"There is no {path}: expected a folder that pinn-siren solve wrote.") from None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StorageError(f"{path} is not a report of pinn_siren ({error}); solve again.") from None
+
+
+def _chunks(p: Points) -> list[Points]:
+    return [p[slice(i, i + CHUNK)] for i in range(0, len(p), CHUNK)] or [p]
+
+
+__all__ = ["Provenance", "Solution"]

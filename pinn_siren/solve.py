@@ -1,0 +1,53 @@
+"""solve(problem): plan the stages, run them, return a Solution."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import nn
+
+from .errors import UsageError
+from .plan import make_stages
+from .problem import Problem
+from .solution import Solution
+from .trainer import Trainer
+
+
+def solve(
+    problem: Problem,
+    *,
+    method: str = "auto",
+    tolerance: float = 1e-6,
+    network: nn.Module | None = None,
+    points: int | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+    budget: float | None = None,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Solution:
+    """Solve a problem with a sine network.
+
+    ``method``: ``"auto"``, ``"adam"`` or ``"lbfgs"``; ``tolerance``: the relative L2 error to aim at, judged by the
+    residuals at fresh points; ``budget``: seconds, none unless given; ``steps``: of the last stage at most; the others
+    as for ``Trainer``. ``exact`` is never looked at: removing it leaves the weights bit for bit the same.
+
+    Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
+    """
+    if not isinstance(problem, Problem):
+        raise UsageError(f"solve needs a Problem, got {type(problem).__name__}.")
+    if not tolerance > 0:
+        raise UsageError(f"tolerance must be positive, got {tolerance}.")
+    if budget is not None and not budget > 0:
+        raise UsageError(f"budget must be positive seconds, got {budget}.")
+    started = time.perf_counter()
+    plan = make_stages(method, steps)
+    trainer = Trainer(problem, network, device=device, dtype=dtype, seed=seed, points=points, progress=progress)
+    for stage in plan.stages:
+        left = None if budget is None else budget - (time.perf_counter() - started)
+        outcome = trainer.run(stage, tolerance=tolerance, budget=left)
+        if outcome.end in ("tolerance", "budget", "interrupted"):
+            break
+    return trainer.solution(tolerance=tolerance)

@@ -1,0 +1,260 @@
+"""Validation: error norms, verdicts, and the report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .errors import NoReferenceError, ProblemError
+from .points import Points
+from .problem import Problem
+from .provenance import Provenance
+from .reference import GridSolution, Reference, converge
+
+Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
+"""From a grid's coordinates to every output there, one dimension an axis."""
+
+WIDEST_BAR = 1e-2
+"""A reference whose own error bar is wider than this vouches for nothing."""
+OWN_GRID = {1: 513, 2: 129, 3: 33}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Errors of one solution on one grid, and the verdict. Norms are quadrature-weighted; ``max_error`` is absolute.
+
+    ``against``: what ``relative_l2`` and ``max_error`` compare with, ``"exact"``, ``"reference"`` or ``"none"``;
+    ``reference_difference``: the relative L2 difference to the reference; ``reference_error``: the reference's own bar;
+    ``reference_to_exact``: its true error, where the exact solution is known. With several outputs: the worst.
+    """
+
+    against: str
+    relative_l2: float | None
+    max_error: float | None
+    reference_difference: float | None
+    reference_error: float | None
+    reference_to_exact: float | None
+    observed_order: float | None
+    verdict: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known of a solution's error, and how it was made. Prints as a table, saves as ``report.json``."""
+
+    problem: str
+    method: str
+    stages: str
+    verdict: str
+    passed: bool
+    tolerance: float
+    against: str
+    relative_l2: float | None
+    max_error: float | None
+    reference_difference: float | None
+    reference_error: float | None
+    reference_to_exact: float | None
+    observed_order: float | None
+    estimate: float
+    seconds: float
+    reference_seconds: float | None
+    reference_method: str | None
+    parameters: int
+    points: int
+    seed: int
+    dtype: str
+    device: str
+    threads: int
+    interrupted: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report's fields by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The report back from its JSON text. Raises ``TypeError`` or ``ValueError`` for another text."""
+        plain = {k: v for k, v in json.loads(text).items() if k != "checksums"}
+        if plain.get("estimate", 0) is None:
+            plain["estimate"] = math.inf
+        return cls(**plain)
+
+    def to_json(self, checksums: dict[str, str]) -> str:
+        """The report as JSON text, infinities as null, with the checksums of the stored arrays."""
+        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in self.as_dict().items()}
+        return json.dumps({**plain, "checksums": checksums}, indent=2) + "\n"
+
+    def __str__(self) -> str:
+        rows = [
+            ("problem", self.problem),
+            ("method", f"{self.method}, {self.parameters} parameters, {self.points} points"),
+            ("stages", self.stages),
+            ("verdict", f"{self.verdict} (tolerance {self.tolerance:.1e})"),
+        ]
+        if self.reference_difference is not None:
+            rows.append(
+                ("relative L2 to the reference", shown_difference(self.reference_difference, self.reference_error))
+            )
+            rows.append(("reference", f"{self.reference_method}, {self.reference_seconds:.2f} s"))
+            rows.append(("reference's own error", shown_bar(self.reference_error, self.observed_order)))
+        if self.against == "exact":
+            rows.append(("relative L2 to the exact solution", f"{self.relative_l2:.2e}"))
+        if self.reference_to_exact is not None:
+            rows.append(("reference to the exact solution", f"{self.reference_to_exact:.2e}"))
+        if self.max_error is not None:
+            rows.append((f"largest error ({self.against})", f"{self.max_error:.2e}"))
+        rows.append(("estimated error, from residuals", f"{self.estimate:.1e}"))
+        rows.append(("seconds", f"{self.seconds:.1f} on {self.device}, {self.dtype}, {self.threads} threads"))
+        rows.append(("seed", str(self.seed)))
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def shown_difference(difference: float, bar: float | None) -> str:
+    """A difference to a reference as it may be claimed: never below the reference's own error."""
+    if bar is not None and difference < bar:
+        return f"below the reference's error ({bar:.1e})"
+    return f"{difference:.2e}"
+
+
+def shown_bar(bar: float | None, order: float | None) -> str:
+    """A reference's error bar and observed order."""
+    seen = "" if order is None else f", observed order {order:.2f}"
+    return ("no bar: the grids do not converge" if bar is None else f"{bar:.1e}") + seen
+
+
+def relative_l2(u: NDArray[Any], truth: NDArray[Any], weights: NDArray[np.float64]) -> float:
+    """``|u - truth|_2 / |truth|_2``, quadrature-weighted, nodes with NaN left out."""
+    known = ~(np.isnan(u) | np.isnan(truth))
+    w = weights[known]
+    size = float(np.sqrt(np.sum(w * np.abs(truth[known]) ** 2)))
+    error = float(np.sqrt(np.sum(w * np.abs(u[known] - truth[known]) ** 2)))
+    return error / size if size > 0 else (0.0 if error == 0 else math.inf)
+
+
+def max_error(u: NDArray[Any], truth: NDArray[Any]) -> float:
+    """The largest ``|u - truth|``, NaN left out."""
+    return float(np.nanmax(np.abs(u - truth)))
+
+
+def judge(
+    grid: GridSolution,
+    fields: dict[str, NDArray[Any]],
+    outputs: tuple[str, ...],
+    observed_order: float | None,
+    reference_error: float | None,
+    tolerance: float,
+) -> Figures:
+    """The errors and the verdict from fields on a grid alone: ``u``, ``u_reference``, ``u_exact`` for each output."""
+    weights = grid.quadrature()
+
+    def worst(one: str, other: str) -> float | None:
+        pairs = [(n + one, n + other) for n in outputs if n + one in fields and n + other in fields]
+        return max((relative_l2(fields[a], fields[b], weights) for a, b in pairs), default=None)
+
+    to_exact, difference = worst("", "_exact"), worst("", "_reference")
+    against = "exact" if to_exact is not None else "reference" if difference is not None else "none"
+    largest = max((max_error(fields[n], fields[f"{n}_{against}"]) for n in outputs if against != "none"), default=None)
+    word = verdict(to_exact, difference, reference_error, tolerance)
+    return Figures(
+        against, difference if to_exact is None else to_exact, largest, difference, reference_error,
+        worst("_reference", "_exact"), observed_order, word, word in ("certified", "consistent"),
+    )  # fmt: skip
+
+
+def verdict(to_exact: float | None, difference: float | None, bar: float | None, tolerance: float) -> str:
+    """``certified``, ``consistent``, ``failed`` or ``unverified``; where the exact solution is known, it decides."""
+    if to_exact is not None:
+        return "certified" if to_exact <= tolerance else "failed"
+    if difference is None:
+        return "unverified"
+    if bar is not None and difference + bar <= tolerance:
+        return "certified"
+    if bar is not None and difference <= bar and tolerance < bar <= WIDEST_BAR:
+        return "consistent"
+    return "failed"
+
+
+def solve_reference(problem: Problem, resolution: int | None = None) -> Reference:
+    """The classical solution of a problem on three grids, its observed order and error bar.
+
+    ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. Raises ``NoReferenceError``
+    where no solver covers the problem.
+    """
+    method = "own reference" if problem.reference is not None else problem.reference_method
+    return converge(problem.finite_differences, problem.cells(resolution), method=method)
+
+
+def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]]:
+    """``<output>_exact`` on a grid, where the problem carries its exact solution."""
+    if problem.exact is None:
+        return {}
+    points = Points(problem.domain.axes, torch.from_numpy(grid.nodes()))
+    came = problem.exact(points)
+    parts = came if isinstance(came, tuple | list) else (came,)
+    if len(parts) != len(problem.outputs) or any(tuple(part.shape) != (len(points),) for part in parts):
+        shapes = [tuple(part.shape) for part in parts]
+        raise ProblemError(
+            f"exact(p) must return a tensor of shape (n,) for each of {', '.join(problem.outputs)}, got {shapes}."
+        )
+    shape = grid.shape
+    return {f"{n}_exact": part.numpy().reshape(shape) for n, part in zip(problem.outputs, parts, strict=True)}
+
+
+def own_grid(bounds: dict[str, tuple[float, float]]) -> GridSolution:
+    """A grid for a solution without a reference."""
+    nodes = OWN_GRID.get(len(bounds), 9)
+    return GridSolution({a: np.linspace(low, high, nodes) for a, (low, high) in bounds.items()}, {})
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """A report with what it stands on: the reference, the grid, and the fields there."""
+
+    report: Report
+    reference: Reference | None
+    grid: GridSolution
+    fields: dict[str, NDArray[Any]]
+
+
+def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: int) -> Examination:
+    """Compare fields with the exact solution and with finite differences, as far as there are any."""
+    try:
+        reference: Reference | None = solve_reference(problem)
+    except NoReferenceError:
+        reference = None
+    grid = reference.finest if reference is not None else own_grid(problem.physical_domain.bounds)
+    fields = _compared(evaluate(grid.coordinates), reference, exact_values(problem, grid))
+    order, bar = (reference.observed_order, reference.error) if reference else (None, None)
+    figures = judge(grid, fields, problem.outputs, order, bar, made.tolerance)
+    report = Report(
+        problem=type(problem).__name__,
+        reference_seconds=reference.seconds if reference else None,
+        reference_method=reference.method if reference else None,
+        parameters=parameters,
+        **asdict(made),
+        **asdict(figures),
+    )
+    return Examination(report, reference, grid, fields)
+
+
+def _compared(
+    outputs: dict[str, NDArray[Any]], reference: Reference | None, exact: dict[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """The outputs beside the reference, the exact solution and the error against the better of the two."""
+    fields = {**outputs, **exact}
+    if reference is not None:
+        fields |= {f"{n}_reference": reference.finest.values[n] for n in outputs}
+    for n in outputs:
+        truth = fields.get(f"{n}_exact", fields.get(f"{n}_reference"))
+        if truth is not None:
+            fields["error" if len(outputs) == 1 else f"{n}_error"] = np.abs(fields[n] - truth)
+    return fields

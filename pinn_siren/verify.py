@@ -1,0 +1,97 @@
+"""verify(folder): recompute a report from the files, and say what differs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .integrity import checksums
+from .reference import GridSolution, Reference, estimate
+from .solution import Solution, read_report
+from .storage import StoredSolution, read_reference, read_solution
+from .validation import Figures, Report, judge
+
+FIELD_TOLERANCE = 1e-6
+"""How far a stored value may lie from its recomputation, of the field's maximum."""
+FIGURE_TOLERANCE = 1e-9
+
+
+def verify(folder: str | Path) -> tuple[Report, list[str]]:
+    """The saved report, and a sentence for everything that does not follow from the files; none if all does.
+
+    The network is evaluated again on the grid; errors, order, error bar and verdict are computed again from the stored
+    fields; every stored array is compared with its checksum. Seconds and seed are recorded, not computed. Raises
+    ``StorageError`` for a missing or unreadable file.
+    """
+    folder = Path(folder)
+    report, stored = read_report(folder), read_solution(folder / "solution.h5")
+    found = _network(Solution.load(folder), stored)
+    reference = read_reference(folder / "reference.h5")[0] if report.reference_method is not None else None
+    if reference is not None:
+        found += _reference(reference, stored)
+    found += _figures(report, stored, reference)
+    found += _checksums(folder, stored, found)
+    return report, found
+
+
+def _network(solution: Solution, stored: StoredSolution) -> list[str]:
+    """The stored outputs against the network's."""
+    again = solution.on_grid(stored.coordinates)
+    return [line for name, values in again.items() for line in _compare(name, stored, values, "the network gives")]
+
+
+def _reference(reference: Reference, stored: StoredSolution) -> list[str]:
+    """The reference in ``solution.h5`` against ``reference.h5``."""
+    return [
+        line
+        for name, values in reference.finest.values.items()
+        for line in _compare(f"{name}_reference", stored, values, "reference.h5 has")
+    ]
+
+
+def _compare(name: str, stored: StoredSolution, again: NDArray[Any], who: str) -> list[str]:
+    if name not in stored.fields:
+        return [f"{name} is missing in solution.h5."]
+    kept = stored.fields[name]
+    if kept.shape != again.shape:
+        return [f"{name} has the shape {kept.shape}; {who} {again.shape}."]
+    gap = np.abs(kept - again)
+    gap[np.isnan(kept) & np.isnan(again)] = 0.0
+    gap[np.isnan(gap)] = np.inf
+    worst = np.unravel_index(np.argmax(gap), gap.shape)
+    if gap[worst] <= FIELD_TOLERANCE * np.nanmax(np.abs(again)):
+        return []
+    place = ", ".join(f"{a}={nodes[i]:.6g}" for (a, nodes), i in zip(stored.coordinates.items(), worst, strict=True))
+    return [f"{name} at {place} is {kept[worst]:.9g}; {who} {again[worst]:.9g}."]
+
+
+def _figures(report: Report, stored: StoredSolution, reference: Reference | None) -> list[str]:
+    """The report's figures against those of the stored fields."""
+    order, bar = estimate(reference.levels, reference.formal_order) if reference else (None, None)
+    outputs = tuple(json.loads(stored.network_configuration)["outputs"])
+    grid = GridSolution(stored.coordinates, {})
+    again = judge(grid, stored.fields, outputs, order, bar, report.tolerance)
+    return [
+        f"{name} is {getattr(report, name)} in report.json; the stored fields give {getattr(again, name)}."
+        for name in Figures.__dataclass_fields__
+        if not _same(getattr(report, name), getattr(again, name))
+    ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return bool(np.isclose(one, other, rtol=FIGURE_TOLERANCE, atol=1e-300))
+    return bool(one == other)
+
+
+def _checksums(folder: Path, stored: StoredSolution, already: list[str]) -> list[str]:
+    """What the comparisons above cannot see: any array that is not the one that was written."""
+    written = json.loads((folder / "report.json").read_text(encoding="utf-8")).get("checksums", {})
+    now = checksums(stored)
+    named = {line.split()[0] for line in already}
+    changed = [n for n in sorted(written.keys() | now.keys()) if written.get(n) != now.get(n) and n not in named]
+    return [f"{name} in solution.h5 is not what was written: its checksum differs." for name in changed]
