@@ -30,7 +30,7 @@ class Provenance:
 
 def environment() -> dict[str, str | int | float]:
     """What a file should say of where it was made: versions, and the checkout's commit where there is one."""
-    described: dict[str, str | int | float] = {"torch": torch.__version__, "python": platform.python_version()}
+    described: dict[str, str | int | float] = {"torch": str(torch.__version__), "python": platform.python_version()}
     here = Path(__file__).parent
     try:
         commit = _git(here, "rev-parse", "HEAD")
