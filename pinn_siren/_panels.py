@@ -100,7 +100,7 @@ def colour_map(low: float, high: float) -> str:
 
 
 def error_limits(arrays: Sequence[NDArray[Any]]) -> tuple[float, float]:
-    """A logarithmic scale for errors: up to the largest, down to the smallest positive one, two to five decades below."""
+    """A logarithmic scale for errors: up to the largest, down to the smallest one, but two to five decades below."""
     finite = np.concatenate([a[np.isfinite(a)].ravel() for a in arrays])
     positive = finite[finite > 0]
     if not positive.size:
@@ -147,13 +147,14 @@ def paint(figure: Figure, box: Box, part: Slice, norm: Normalize, colours: str, 
     tall = max(height, 1.0)
     beside = place(
         figure,
-        Box(box.left + width + (0.12 if tall == height else 0.3), box.bottom + (box.height - tall) / 2, 0.14, tall),
+        Box(box.left + width + (0.2 if tall == height else 0.3), box.bottom + (box.height - tall) / 2, 0.14, tall),
     )
     bar = figure.colorbar(image, cax=beside, label=label, extend="min" if np.any(part.values < floor) else "neither")
     if isinstance(norm, LogNorm):
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
     else:
         bar.ax.ticklabel_format(axis="y", scilimits=(-3, 4))
+        bar.ax.yaxis.set_offset_position("left")  # so that it grows away from the title
     return axes
 
 
@@ -206,11 +207,11 @@ def paint_history(figure: Figure, box: Box, history: Mapping[str, NDArray[Any]],
             ("-", 2.2, "k") if name == "loss" else (("-", "--", ":")[k // 10 % 3], 1.5, f"C{k % 10}")
         )
         values = np.where(np.asarray(history[name]) > 0, history[name], np.nan)
-        short = name if len(name) < 24 else f"{name[:11]}…{name[-11:]}"
+        short = name if len(name) < 20 else f"{name[:9]}…{name[-9:]}"
         axes.semilogy(steps, values, line, linewidth=thickness, color=colour, label=short, marker=marker, markersize=3)
     axes.set_title("history of the loss", fontsize=10)
     axes.set(xlabel="step", ylabel="loss")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
     return axes

@@ -35,7 +35,7 @@ from .storage import StoredSolution, replacing
 
 _DPI = 150
 # Inches: a column, the room for labels around its panel, and for the legend beside the history.
-_CELL, _LEFT, _RIGHT, _ABOVE, _BELOW, _LEGEND = 4.5, 0.8, 1.1, 0.45, 0.55, 2.2
+_CELL, _LEFT, _RIGHT, _ABOVE, _BELOW, _LEGEND = 4.5, 0.8, 1.2, 0.45, 0.55, 2.2
 _AGAINST = ("_reference", "_exact")
 _HEADLINE = {
     "problem": "",

@@ -1,0 +1,226 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from pinn_siren import Box, Dirichlet, Eikonal, Points, Poisson, Problem, Siren, Solution, solve
+from pinn_siren.errors import PinnSirenError, StorageError, UsageError
+from pinn_siren.validation import judge, verdict
+from pinn_siren.verify import verify
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    def u(p):
+        return torch.sin(torch.pi * p.x) * torch.exp(p.y)
+
+    problem = Poisson(
+        domain=Box(x=(0, 1), y=(0, 2)), source=lambda p: (1 - torch.pi**2) * u(p), conditions=[Dirichlet(u)], exact=u
+    )
+    torch.set_num_threads(1)
+    solution = solve(problem, tolerance=5e-2, points=400, seed=11, device="cpu", progress=False)
+    folder = tmp_path_factory.mktemp("solved") / "deep" / "poisson"
+    solution.save(folder)
+    return solution, folder
+
+
+def test_solve_certifies(solved):
+    report = solved[0].report
+    assert report.verdict == "certified" and report.passed and report.against == "exact"
+    assert report.relative_l2 <= 5e-2
+    assert 1.9 < report.observed_order < 2.1
+    assert report.reference_error < 1e-3
+    assert "certified" in str(report)
+
+
+def test_evaluation_takes_what_a_user_has(solved):
+    solution, _ = solved
+    points = [[0.5, 0.5], [0.25, 1.0]]
+    as_list, as_array = solution(points), solution(np.array(points))
+    assert isinstance(as_list, np.ndarray) and as_list.shape == (2,)
+    np.testing.assert_array_equal(as_list, as_array)
+    as_tensor = solution(torch.tensor(points))
+    assert isinstance(as_tensor, torch.Tensor)
+    as_points = solution(Points(("x", "y"), torch.tensor(points, dtype=torch.float64)))
+    np.testing.assert_allclose(as_points.numpy(), as_list)
+    np.testing.assert_allclose(as_list, np.sin(np.pi * np.array([0.5, 0.25])) * np.exp([0.5, 1.0]), rtol=0.1)
+
+
+def test_outside_is_nan_with_one_warning(solved):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        values = solved[0]([[0.5, 0.5], [3.0, 0.5], [0.5, -1.0]])
+    assert len(caught) == 1 and "2 of 3" in str(caught[0].message)
+    np.testing.assert_array_equal(np.isnan(values), [False, True, True])
+
+
+@pytest.mark.parametrize("wrong", [[0.5, 0.5], [[0.5]], "text", [[[0.1, 0.2]]]])
+def test_wrong_points_say_what_was_expected(solved, wrong):
+    with pytest.raises(UsageError, match=r"\(n, 2\)"):
+        solved[0](wrong)
+
+
+def test_derivatives_are_those_of_the_field(solved):
+    solution, _ = solved
+    at = np.array([[0.3, 0.7], [0.6, 1.5]])
+    jet = solution.jet(at, ["x", "laplacian"])
+    h = 1e-5
+    slope = (solution(at + [h, 0]) - solution(at - [h, 0])) / (2 * h)
+    np.testing.assert_allclose(jet.x, slope, rtol=1e-6)
+    every = solution.jet(at)
+    np.testing.assert_allclose(jet.laplacian, every.xx + every.yy)
+
+
+def test_a_loaded_solution_evaluates_without_its_problem(solved):
+    solution, folder = solved
+    loaded = Solution.load(folder)
+    at = np.random.default_rng(3).uniform([0, 0], [1, 2], (50, 2))
+    np.testing.assert_array_equal(loaded(at), solution(at))
+    assert loaded.report == solution.report
+    assert loaded.history.keys() == solution.history.keys()
+
+
+def test_an_eikonal_with_two_sources_is_kept_with_its_ansatz(tmp_path):
+    problem = Eikonal(domain=Box(x=(0, 1), y=(0, 1)), velocity=2.0, source=[(0.0, 0.0), (1.0, 1.0)])
+    solution = solve(problem, tolerance=1e-2, points=200, seed=1, steps=60, device="cpu", progress=False)
+    solution.save(tmp_path / "e")
+    loaded = Solution.load(tmp_path / "e")
+    at = np.random.default_rng(5).uniform(0, 1, (40, 2))
+    np.testing.assert_array_equal(loaded(at), solution(at))
+    nearest = np.minimum(np.hypot(*at.T), np.hypot(*(1 - at).T)) / 2
+    np.testing.assert_allclose(solution(at), nearest, atol=5e-3)
+    assert solution([[0.0, 0.0]]) == 0.0
+
+
+def test_an_own_ansatz_is_built_in_and_asked_for_on_loading(tmp_path):
+    def zero_at_ends(p, u):
+        return p.x * (1 - p.x) * u
+
+    problem = Poisson(domain=Box(x=(0, 1)), source=-2.0, conditions=[Dirichlet(0)], ansatz=zero_at_ends)
+    solution = solve(problem, tolerance=1e-2, points=64, steps=30, device="cpu", progress=False)
+    np.testing.assert_allclose(solution([[0.0], [1.0]]), 0, atol=1e-15)
+    solution.save(tmp_path / "own")
+    with pytest.raises(StorageError, match="ansatz="):
+        Solution.load(tmp_path / "own")
+    np.testing.assert_array_equal(Solution.load(tmp_path / "own", ansatz=zero_at_ends)([[0.3]]), solution([[0.3]]))
+
+
+def test_several_outputs_come_as_columns():
+    class Two(Problem):
+        outputs = ("u", "v")
+
+        def residual(self, p, u, v):
+            return u.x - v.value, v.x + u.value
+
+    problem = Two(
+        domain=Box(x=(0, 1)),
+        conditions=[Dirichlet(0, on="left", output="u"), Dirichlet(1, on="left", output="v")],
+        exact=lambda p: (torch.sin(p.x), torch.cos(p.x)),
+    )
+    solution = solve(problem, tolerance=1e-2, points=64, seed=2, device="cpu", progress=False)
+    assert solution([[0.5], [0.7]]).shape == (2, 2)
+    assert solution.report.verdict == "certified", solution.report
+
+
+# What verify must find: one stored value, changed by a little more than 1e-6 of the field's maximum.
+TAMPERED = ["u", "u_reference", "u_exact", "error", "x", "y", "history/loss", "network/scale"]
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_verify_finds_one_changed_value(solved, tmp_path, name):
+    import shutil
+
+    import h5py
+
+    folder = tmp_path / "copy"
+    shutil.copytree(solved[1], folder)
+    assert verify(folder)[1] == []
+    with h5py.File(folder / "solution.h5", "r+") as file:
+        data = file[name]
+        place = tuple(n // 3 for n in data.shape)
+        data[place] = data[place] + 1.1e-6 * np.nanmax(np.abs(data[...]))
+    found = verify(folder)[1]
+    assert found and any(name in line or name == "network/scale" for line in found), found
+
+
+def test_verify_finds_changed_weights_reports_and_references(solved, tmp_path):
+    import shutil
+
+    import h5py
+
+    def copy(name):
+        return shutil.copytree(solved[1], tmp_path / name)
+
+    weights = copy("weights")
+    with h5py.File(weights / "solution.h5", "r+") as file:
+        file["network"]["network.layers.0.weight"][0, 0] += 1e-3
+    assert any(line.startswith("u at") for line in verify(weights)[1])
+
+    report = copy("report")
+    text = json.loads((report / "report.json").read_text())
+    text["relative_l2"] *= 0.9
+    (report / "report.json").write_text(json.dumps(text))
+    assert any("relative_l2" in line for line in verify(report)[1])
+
+    reference = copy("reference")
+    with h5py.File(reference / "reference.h5", "r+") as file:
+        file["grid_0"]["u"][...] *= 1.001
+    assert any("observed_order" in line or "reference_error" in line for line in verify(reference)[1])
+
+
+def test_missing_and_foreign_folders(tmp_path):
+    with pytest.raises(StorageError, match=r"report\.json"):
+        Solution.load(tmp_path)
+    (tmp_path / "report.json").write_text("[1, 2]")
+    with pytest.raises(PinnSirenError):
+        verify(tmp_path)
+
+
+# to_exact, difference, bar, tolerance -> verdict
+VERDICTS = [
+    ((1e-4, 2e-4, 1e-5, 1e-3), "certified"),
+    ((2e-3, 1e-9, 1e-9, 1e-3), "failed"),
+    ((None, 5e-4, 4e-4, 1e-3), "certified"),
+    ((None, 9e-4, 4e-4, 1e-3), "failed"),
+    ((None, 4e-3, 5e-3, 1e-3), "consistent"),
+    ((None, 4e-2, 5e-2, 1e-3), "failed"),
+    ((None, 1e-9, None, 1e-3), "failed"),
+    ((None, None, None, 1e-3), "unverified"),
+]
+
+
+@pytest.mark.parametrize(("case", "expected"), VERDICTS)
+def test_verdicts(case, expected):
+    assert verdict(*case) == expected
+
+
+def test_norms_are_quadrature_weighted_and_leave_masked_nodes_out():
+    from pinn_siren.reference import GridSolution
+
+    x = np.array([0.0, 0.1, 1.0])
+    grid = GridSolution({"x": x}, {})
+    fields = {"u": np.array([1.0, 1.0, np.nan]), "u_exact": np.array([2.0, 1.0, 5.0])}
+    figures = judge(grid, fields, ("u",), None, None, 1e-3)
+    weights = np.array([0.05, 0.5])
+    assert figures.relative_l2 == pytest.approx(np.sqrt(weights[0] * 1 / (weights[0] * 4 + weights[1])))
+    assert figures.max_error == 1.0
+
+
+def test_an_own_network_is_asked_for_on_loading(tmp_path):
+    class Wide(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Siren(1, 1, 8, 1, 3.0, generator=torch.Generator().manual_seed(3))
+
+        def forward(self, x):
+            return self.inner(x)
+
+    problem = Poisson(domain=Box(x=(0, 1)), source=1.0, conditions=[Dirichlet(0)])
+    solution = solve(problem, network=Wide(), steps=5, points=32, device="cpu", progress=False)
+    solution.save(tmp_path / "own")
+    with pytest.raises(StorageError, match="network="):
+        Solution.load(tmp_path / "own")
+    loaded = Solution.load(tmp_path / "own", network=Wide())
+    np.testing.assert_array_equal(loaded([[0.4]]), solution([[0.4]]))
