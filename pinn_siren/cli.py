@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from .errors import PinnSirenError, StorageError, UsageError
+from .errors import PinnSirenError, UsageError
 from .files import call_problem, explain, load_problem, raised_in
 from .plots import draw, draw_reference
 from .problem import Problem
 from .provenance import environment
 from .solve import solve
-from .storage import read_solution, write_reference
+from .storage import make_folder, read_solution, write_reference
 from .table import reference_table, report_table
 from .trainer import DTYPES
 from .validation import Report, solve_reference
@@ -94,9 +95,11 @@ Command = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code: 0 good, 1 failed, 2 wrong input; the worst of several files."""
     command, own = tyro.cli(Command, prog="pinn-siren", args=arguments, return_unknown_args=True)  # type: ignore[call-overload]
-    run = {Solve: _solve, Reference: _reference, Verify: _verify, Plot: _plot}[type(command)]
+    runs: dict[type, Callable[[Any, list[str]], int]] = {
+        Solve: _solve, Reference: _reference, Verify: _verify, Plot: _plot
+    }  # fmt: skip
     try:
-        return run(command, own)
+        return runs[type(command)](command, own)
     except PinnSirenError as error:
         return _complain(error)
     except KeyboardInterrupt:
@@ -207,11 +210,7 @@ def _reference(command: Reference, own: list[str]) -> int:
     def work(path: Path) -> int:
         problem = _problem(path, own)
         reference = solve_reference(problem, command.resolution)
-        folder = _folder(command.out, path, len(command.files) > 1)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"Cannot make the folder {folder}: {error.strerror}.") from None
+        folder = make_folder(_folder(command.out, path, len(command.files) > 1))
         title = f"{type(problem).__name__} by {reference.method}"
         write_reference(folder / "reference.h5", reference, {**environment(), "problem": type(problem).__name__}, title)
         draw_reference(folder / "reference.png", reference, title)

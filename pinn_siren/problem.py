@@ -63,7 +63,8 @@ class Problem(metaclass=_Stated):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = inspect.get_annotations(cls)
-        for name in (inherited.name for inherited in dataclasses.fields(cls)):
+        inherited = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for name in inherited:
             if name in cls.__dict__ and name not in own and not isinstance(cls.__dict__[name], property):
                 raise ProblemError(
                     f"{cls.__name__}.{name} would hide the field {name!r} of Problem: pass it to the constructor, "
@@ -79,7 +80,7 @@ class Problem(metaclass=_Stated):
         for condition in self.conditions:
             if not isinstance(condition, ConditionBase):
                 raise ProblemError(
-                    f"conditions holds a {type(condition).__name__}; expected Dirichlet(0), Initial(...), Condition(...)."
+                    f"conditions holds a {type(condition).__name__}; expected Dirichlet(0), Initial(...), ..."
                 )
         for name in ("exact", "ansatz", "reference"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):

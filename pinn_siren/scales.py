@@ -24,6 +24,8 @@ SMOOTHEST = 3.0
 """The least highest wavenumber, in units of 1 / half-width: about one oscillation over the domain."""
 POWER = 0.99
 """The share of the spectral power of sources and data that lies below the highest wavenumber."""
+GENEROUS = 3.0
+"""The amplitude is taken this much larger: too large costs little, too small lets high frequencies fit the points."""
 LINES, LINE = 8, 256
 """Lines sampled an axis and constraint, and points on each."""
 
@@ -64,7 +66,8 @@ def measure_scales(problem: Problem, seed: int = 0) -> Scales:
         c.name: _response(blocks[c.name], bounds, wavenumber, sampler) if c.on_interior else 1 / sizes[c.name]
         for c in constraints
     }
-    amplitude = max(_data(problem, c, sampler) * response[c.name] for c in constraints)
+    driven = {c.name: _data(problem, c, sampler) * response[c.name] for c in constraints}
+    amplitude = max(driven[c.name] * (GENEROUS if c.on_interior else 1.0) for c in constraints)
     center = {a: (low + high) / 2 for a, (low, high) in bounds.items()}
     return Scales(center, half, wavenumber, sizes, response, amplitude or 1.0)
 

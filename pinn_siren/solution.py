@@ -27,7 +27,7 @@ from .points import Points
 from .problem import Problem
 from .provenance import Provenance, environment
 from .siren import Siren, count_parameters
-from .storage import StoredSolution, read_solution, write_reference, write_solution, write_text
+from .storage import StoredSolution, make_folder, read_solution, write_reference, write_solution, write_text
 from .validation import Examination, Report, examine
 
 CHUNK = 65_536
@@ -113,12 +113,8 @@ class Solution:
 
         Each file is the old one or the new one, never half. Raises ``StorageError`` where that cannot be done.
         """
-        folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"Cannot make the folder {folder}: {error.strerror}.") from None
         found = self.examination
+        folder = make_folder(folder)
         attributes = {**environment(), **self.report.as_dict(), "configuration": self.configuration()}
         stored = StoredSolution(
             coordinates=dict(found.grid.coordinates),
@@ -131,12 +127,8 @@ class Solution:
         )
         write_solution(folder / "solution.h5", stored)
         if found.reference is not None:
-            write_reference(
-                folder / "reference.h5",
-                found.reference,
-                environment(),
-                f"{self.report.problem} by {found.reference.method}",
-            )
+            title = f"{self.report.problem} by {found.reference.method}"
+            write_reference(folder / "reference.h5", found.reference, environment(), title)
         else:
             (folder / "reference.h5").unlink(missing_ok=True)
         write_text(folder / "report.json", self.report.to_json(checksums(stored)))
@@ -150,7 +142,7 @@ class Solution:
         Raises ``StorageError`` for a missing, foreign or damaged file.
         """
         folder = Path(folder)
-        stored, report = read_solution(folder / "solution.h5"), read_report(folder)
+        report, stored = read_report(folder), read_solution(folder / "solution.h5")
         made = Provenance(**{f.name: getattr(report, f.name) for f in fields_of(Provenance)})
         history = {name: column.tolist() for name, column in stored.history.items()}
         solution = cls.rebuild(stored.network_configuration, stored.network, made, history, ansatz, network)
@@ -173,7 +165,7 @@ class Solution:
         weights = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
         dtype = weights["center"].dtype
         model = Model(
-            network or _network(described["network"], dtype), shape.domain.axes, shape.fields, shape.complex_valued,
+            network.to(dtype) if network is not None else _network(described["network"], dtype), shape.domain.axes, shape.fields, shape.complex_valued,
             weights["center"], weights["scale"], weights["amplitude"], ansatz or _ansatz(described["ansatz"]),
         )  # fmt: skip
         model.load_state_dict(weights)

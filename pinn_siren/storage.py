@@ -80,6 +80,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: str | Path) -> Path:
+    """Make a folder and those above it; raises :class:`StorageError` where that fails."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"Cannot make the folder {folder}: {_reason(error)}. Name another with --out.") from None
+    return folder
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes text as UTF-8, whole or not at all; raises :class:`StorageError` where that fails."""
     with replacing(path) as temporary:

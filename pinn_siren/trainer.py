@@ -19,16 +19,23 @@ from .model import Model
 from .optimizers import Stage
 from .problem import Problem
 from .scales import Scales, measure_scales
-from .siren import Siren
+from .siren import Siren, count_parameters
 from .solution import Provenance, Solution
 from .system import System
 
 RECORD_EVERY = 10
 CHECK_EVERY = 100
 BOUNDARY_SHARE = 0.25
+SAFETY = 2.0
+"""A stage ends at the tolerance where its estimate is this much below: the estimate has the error's size, no more."""
+STALL_CHECKS, STALL_GAIN = 10, 0.9
+"""A stage is stalled where the best of so many checks is not this much below the best one before them."""
+MEMORIZED = 30.0
+"""A loss this much larger at fresh points than at the trained ones: the network has learned the points by heart."""
+MOST_POINTS = 40_000
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
-End = Literal["steps", "tolerance", "budget", "interrupted", "diverged"]
+End = Literal["steps", "tolerance", "stalled", "budget", "interrupted", "diverged"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class Trainer:
         system = System(self.problem)
         model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed).to(device)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
-        inside = self.points or default_points(self.scales)
+        inside = self.points or default_points(self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
         self.objective = Objective(system, model, counts, self.scales, sampler)
         self._probe(system, model)
@@ -150,6 +157,7 @@ class _Loop:
         self.started = time.perf_counter()
         self.objective = trainer.objective
         self.estimate = math.inf
+        self.checks: list[float] = []
         self.kept = self._weights()
         self.kept_at = 0
 
@@ -158,12 +166,12 @@ class _Loop:
         step = self.stage.begin(self.objective)
         quiet = not self.trainer.progress
         bar = tqdm(total=self.stage.steps, desc=self.stage.name, disable=True if quiet else None, leave=False)
-        number = 0
+        number, loss = 0, torch.tensor(math.inf)
         try:
             with bar:
                 while number < self.stage.steps:
                     if number and self.stage.resample and number % self.stage.resample == 0:
-                        self.objective.resample()
+                        self._resample(loss)
                         step = self.stage.begin(self.objective) if self.stage.forgets else step
                     loss = step(number)
                     self.trainer.steps += 1
@@ -178,8 +186,11 @@ class _Loop:
                     self._show(bar, number, loss)
                     if number % CHECK_EVERY == 0 or number == self.stage.steps:
                         self.estimate = self.objective.estimate()
-                        if self.estimate <= self.tolerance:
+                        self.checks.append(self.estimate)
+                        if SAFETY * self.estimate <= self.tolerance:
                             return self._end("tolerance", f"estimated error {self.estimate:.1e}", number)
+                        if self.tolerance and self._stalled():
+                            return self._end("stalled", f"stalled at an estimated error of {self.estimate:.1e}", number)
                     if time.perf_counter() > self.deadline:
                         return self._end("budget", "the budget is spent", number)
         except KeyboardInterrupt:
@@ -187,6 +198,22 @@ class _Loop:
             self._restore()
             return self._end("interrupted", f"interrupted, weights of step {self.kept_at} kept", self.kept_at)
         return self._end("steps", "all steps done", number)
+
+    def _resample(self, loss: Tensor) -> None:
+        """Fresh points; twice as many where the loss there shows that the old ones were learned by heart."""
+        self.objective.resample()
+        if not self.stage.forgets:
+            return
+        with torch.no_grad():
+            fresh = float(torch.stack(list(self.objective.terms().values())).sum())
+        if fresh > MEMORIZED * float(loss) and max(self.objective.counts.values()) < MOST_POINTS:
+            self.objective.counts = {name: 2 * n for name, n in self.objective.counts.items()}
+            self.objective.resample()
+
+    def _stalled(self) -> bool:
+        if len(self.checks) <= STALL_CHECKS:
+            return False
+        return min(self.checks[-STALL_CHECKS:]) > STALL_GAIN * min(self.checks[:-STALL_CHECKS])
 
     def _end(self, end: End, message: str, steps: int) -> Outcome:
         if not math.isfinite(self.estimate):
@@ -249,10 +276,10 @@ def build_model(problem: Problem, scales: Scales, network: nn.Module | None, dty
     )
 
 
-def default_points(scales: Scales) -> int:
-    """Collocation points inside: about eight a wavelength along each axis, between 2,000 and 20,000."""
-    waves = math.prod(4 * scales.wavenumber[a] * scales.half_width[a] / math.pi * 2 for a in scales.wavenumber)
-    return int(min(20_000, max(2_000, waves)))
+def default_points(scales: Scales, parameters: int) -> int:
+    """Collocation points inside: four a shortest wavelength along each axis, and 0.8 for every parameter at least."""
+    waves = math.prod(4 * scales.wavenumber[a] * scales.half_width[a] / math.pi for a in scales.wavenumber)
+    return int(min(20_000, max(1_000, 0.8 * parameters, waves)))
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:

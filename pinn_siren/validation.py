@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .errors import NoReferenceError, ProblemError
+from .errors import PinnSirenError, ProblemError
 from .points import Points
 from .problem import Problem
 from .provenance import Provenance
@@ -67,6 +67,7 @@ class Report:
     seconds: float
     reference_seconds: float | None
     reference_method: str | None
+    no_reference: str | None
     parameters: int
     points: int
     seed: int
@@ -105,6 +106,8 @@ class Report:
             )
             rows.append(("reference", f"{self.reference_method}, {self.reference_seconds:.2f} s"))
             rows.append(("reference's own error", shown_bar(self.reference_error, self.observed_order)))
+        if self.no_reference is not None:
+            rows.append(("no reference", self.no_reference))
         if self.against == "exact":
             rows.append(("relative L2 to the exact solution", f"{self.relative_l2:.2e}"))
         if self.reference_to_exact is not None:
@@ -227,10 +230,12 @@ class Examination:
 
 def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: int) -> Examination:
     """Compare fields with the exact solution and with finite differences, as far as there are any."""
+    reference, why = None, None
     try:
-        reference: Reference | None = solve_reference(problem)
-    except NoReferenceError:
-        reference = None
+        reference = solve_reference(problem)
+    except PinnSirenError as error:
+        # The network is trained by now: what the reference cannot take is said, and nothing is lost.
+        why = str(error)
     grid = reference.finest if reference is not None else own_grid(problem.physical_domain.bounds)
     fields = _compared(evaluate(grid.coordinates), reference, exact_values(problem, grid))
     order, bar = (reference.observed_order, reference.error) if reference else (None, None)
@@ -239,6 +244,7 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
         problem=type(problem).__name__,
         reference_seconds=reference.seconds if reference else None,
         reference_method=reference.method if reference else None,
+        no_reference=why,
         parameters=parameters,
         **asdict(made),
         **asdict(figures),

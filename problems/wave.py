@@ -9,9 +9,7 @@ MODES = {1: 1.0, 3: 0.5}  # number of half waves: amplitude
 
 
 def u(p):
-    return sum(
-        a * torch.sin(n * torch.pi * p.x) * torch.cos(n * torch.pi * SPEED * p.t) for n, a in MODES.items()
-    )
+    return sum(a * torch.sin(n * torch.pi * p.x) * torch.cos(n * torch.pi * SPEED * p.t) for n, a in MODES.items())
 
 
 problem = Wave(

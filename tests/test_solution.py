@@ -67,7 +67,7 @@ def test_derivatives_are_those_of_the_field(solved):
     at = np.array([[0.3, 0.7], [0.6, 1.5]])
     jet = solution.jet(at, ["x", "laplacian"])
     h = 1e-5
-    slope = (solution(at + [h, 0]) - solution(at - [h, 0])) / (2 * h)
+    slope = (solution(at + np.array([h, 0])) - solution(at - np.array([h, 0]))) / (2 * h)
     np.testing.assert_allclose(jet.x, slope, rtol=1e-6)
     every = solution.jet(at)
     np.testing.assert_allclose(jet.laplacian, every.xx + every.yy)

@@ -233,7 +233,9 @@ def test_wrong_arguments(poisson, name):
 
 def test_a_residual_that_is_nan_from_the_start_is_an_error():
     problem = Wave(
-        domain=Box(x=(0, 1), t=(0, 1)), speed=1.0, conditions=[Dirichlet(0), Initial(lambda p: torch.sqrt(p.x - 2), rate=0)]
+        domain=Box(x=(0, 1), t=(0, 1)),
+        speed=1.0,
+        conditions=[Dirichlet(0), Initial(lambda p: torch.sqrt(p.x - 2), rate=0)],
     )
     with pytest.raises(ProblemError, match=r"Initial value\(p\) is NaN or infinite.*'x'"):
         Trainer(problem)

@@ -14,6 +14,7 @@ from ..coefficients import Coefficient, values
 from ..conditions import Constraint
 from ..errors import ProblemError
 from ..jet import Jet, JetPoints
+from ..jet.functions import sqrt
 from ..points import Points
 from ..problem import Problem, rectangle
 from ..reference import solve_eikonal
@@ -46,7 +47,7 @@ class PointSources:
         for axis, s in zip(p.space_axes, source, strict=True):
             squares = squares + (getattr(p, axis) - s) ** 2
         # At the source itself the derivatives are infinite; the value, zero, is all that is asked for there.
-        return torch.sqrt(squares)
+        return squares.apply(sqrt)
 
 
 class Eikonal(Problem):

@@ -28,8 +28,9 @@ class MissingDerivativeError(Exception):
 class Jet:
     """A field and the derivatives that its plan carries, at ``n`` points.
 
-    ``u.value``, ``u.x``, ``u.xx``, ``u.xy``, ``u.tt``, ``u.xxyy`` are ``(n,)`` tensors, by axis letters in any order, to
-    order 4; ``u.grad`` is ``(n, space dims)``, ``u.laplacian`` and ``u.normal_derivative`` are ``(n,)``, over space only.
+    ``u.value``, ``u.x``, ``u.xx``, ``u.xy``, ``u.tt``, ``u.xxyy`` are ``(n,)`` tensors, by axis letters in any order,
+    to order 4; over space only, ``u.grad`` is ``(n, space dims)``, ``u.laplacian`` and ``u.normal_derivative`` are
+    ``(n,)``.
 
     Jets add, multiply and divide among each other and with numbers, and pass through torch's elementary functions,
     with their derivatives. A tensor that varies over the points has none, so mixing it in raises ``ProblemError``:

@@ -1,0 +1,57 @@
+"""Every gallery file: it loads, its reference converges, and a short solve does what the long one will."""
+
+from pathlib import Path
+
+import pytest
+
+from pinn_siren import LBFGS, Adam, Problem, Trainer, solve, solve_reference
+from pinn_siren.errors import NoReferenceError
+from pinn_siren.files import load_problem
+
+FOLDER = Path(__file__).parent.parent / "problems"
+FILES = sorted(FOLDER.glob("*.py"))
+
+# Observed order of the reference on its three grids, and the cap on its error bar.
+REFERENCES = {
+    "poisson": ((1.9, 2.1), 1e-4),
+    "eikonal": ((1.6, 2.2), 2e-5),
+    "helmholtz": ((1.9, 2.1), 2e-3),
+    "wave": ((1.9, 2.1), 2e-4),
+}
+# Steps of L-BFGS and the band of the relative L2 error against the exact solution after them.
+SHORT = {"poisson": (60, (1e-5, 1e-2)), "eikonal": (60, (1e-6, 2e-3)), "allen_cahn": (60, (1e-6, 2e-3))}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_it_loads_and_trains(path):
+    problem = load_problem(path)
+    assert isinstance(problem, Problem)
+    trainer = Trainer(problem, points=300, seed=7, progress=False, device="cpu")
+    before = trainer.run(Adam(steps=10)).estimate
+    losses = []
+    for _ in range(2):
+        trainer.run(LBFGS(steps=20, resample=0))
+        losses.append(trainer.history["loss"][-1])
+    assert losses[1] < losses[0] < trainer.history["loss"][0]
+    assert before > 0
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_its_reference_converges(name):
+    (low, high), cap = REFERENCES[name]
+    reference = solve_reference(load_problem(FOLDER / f"{name}.py"))
+    assert low <= reference.observed_order <= high
+    assert 0 < reference.error <= cap
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_short_solve_lands_in_its_band(name):
+    steps, (low, high) = SHORT[name]
+    problem = load_problem(FOLDER / f"{name}.py")
+    report = solve(problem, points=500, steps=steps, seed=7, device="cpu", progress=False).report
+    assert low <= report.relative_l2 <= high, report
+
+
+def test_an_equation_of_ones_own_has_no_reference():
+    with pytest.raises(NoReferenceError, match="AllenCahn"):
+        solve_reference(load_problem(FOLDER / "allen_cahn.py"))
