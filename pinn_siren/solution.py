@@ -164,8 +164,9 @@ class Solution:
         shape = _Shape.from_configuration(described)
         weights = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
         dtype = weights["center"].dtype
+        network = _network(described["network"], dtype) if network is None else network.to(dtype)
         model = Model(
-            network.to(dtype) if network is not None else _network(described["network"], dtype), shape.domain.axes, shape.fields, shape.complex_valued,
+            network, shape.domain.axes, shape.fields, shape.complex_valued,
             weights["center"], weights["scale"], weights["amplitude"], ansatz or _ansatz(described["ansatz"]),
         )  # fmt: skip
         model.load_state_dict(weights)

@@ -26,7 +26,7 @@ from .system import System
 RECORD_EVERY = 10
 CHECK_EVERY = 100
 BOUNDARY_SHARE = 0.25
-SAFETY = 2.0
+SAFETY = 3.0
 """A stage ends at the tolerance where its estimate is this much below: the estimate has the error's size, no more."""
 STALL_CHECKS, STALL_GAIN = 10, 0.9
 """A stage is stalled where the best of so many checks is not this much below the best one before them."""

@@ -1,4 +1,4 @@
-"""Two standing waves on a string with fixed ends: u_tt = c^2 u_xx, c = 2, over two periods of the first mode."""
+"""Two standing waves on a string with fixed ends: u_tt = c^2 u_xx, c = 2, over one period of the first mode."""
 
 import torch
 

@@ -176,13 +176,13 @@ def test_as_a_module_and_interrupted(here):
     import time
 
     name = write(here, TEN_LINES)
-    line = [sys.executable, "-m", "pinn_siren", "solve", name, "--points", "64", "--device", "cpu", "--method", "adam",
+    line = [sys.executable, "-m", "pinn_siren", "solve", name, "--points", "4000", "--device", "cpu", "--method", "adam",
             "--steps", "10000000", "--tolerance", "1e-14"]  # fmt: skip
     running = subprocess.Popen(
         line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     assert "solving" in running.stderr.readline()
-    time.sleep(8)
+    time.sleep(4)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 1, err
