@@ -98,6 +98,11 @@ class Domain(ABC):
 
 
 def _mask(on: Callable[[Points], Tensor], points: Points) -> Tensor:
+    if not callable(on):
+        raise ProblemError(
+            f"on= takes a side's name, a function of points to a bool mask, or None, got {on!r}. For several sides "
+            "give a condition each."
+        )
     mask = on(points)
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != (len(points),):
         came = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..coefficients import values
 from ..errors import ProblemError, suggest
 from ..points import Points
 from . import rules
@@ -83,9 +84,9 @@ class Jet:
         return (self.grad * self.points.normal).sum(-1)
 
     def __getattr__(self, name: str) -> Tensor:
-        axes = self.plan.axes
         if name.startswith("_"):
             raise AttributeError(name)
+        axes = self.plan.axes
         if all(letter in axes for letter in name):
             return self.channel(name)
         valid = ["value", "grad", "laplacian", "normal_derivative", *axes, *(a + b for a in axes for b in axes)]
@@ -173,11 +174,13 @@ class Jet:
         if name == "linear":
             z, weight, *bias = args
             return z._like(rules.linear(z.channels, weight, bias[0] if bias else kwargs.get("bias")))
-        if name in BY_NAME and isinstance(args[0], Jet):
+        if name in BY_NAME and args and isinstance(args[0], Jet):
             return args[0].apply(BY_NAME[name])
         if name in _ARITHMETIC and not kwargs:
             a, b = args
             return _ARITHMETIC[name](a, b)
+        if name == "pow" and len(args) == 2 and isinstance(args[0], Jet) and isinstance(args[1], numbers.Real):
+            return args[0] ** args[1]
         known = ", ".join(sorted([*BY_NAME, "linear", "add", "sub", "mul", "div", "pow"]))
         raise ProblemError(f"A jet cannot pass through torch.{name}: the functions with known derivatives are {known}.")
 
@@ -194,7 +197,6 @@ for _names, _operation, _swapped in (
     (("rsub",), Jet.__rsub__, Jet.__sub__),
     (("div", "true_divide", "truediv"), Jet.__truediv__, Jet.__rtruediv__),
     (("rdiv", "rtruediv"), Jet.__rtruediv__, Jet.__truediv__),
-    (("pow",), Jet.__pow__, Jet.__pow__),
 ):
     for _name in _names:
         _ARITHMETIC[_name] = _jets_first(_operation, _swapped)
@@ -245,10 +247,7 @@ def lift(function: Callable[[Points], Tensor] | float, points: Points, plan: Pla
     with torch.enable_grad():
         columns = {a: points.coordinates[:, i].detach().requires_grad_() for i, a in enumerate(points.axes)}
         moved = points.replace(torch.stack([columns[a] for a in points.axes], dim=1))
-        base = function(moved) if callable(function) else torch.full_like(moved.coordinates[:, 0], function)
-        if not isinstance(base, Tensor) or base.shape != (len(points),):
-            came = tuple(base.shape) if isinstance(base, Tensor) else type(base).__name__
-            raise ProblemError(f"A coefficient must return a tensor of shape ({len(points)},), got {came}.")
+        base = values(function, moved, "coefficient")
         known = {VALUE: base}
 
         def derivative(key: str) -> Tensor:
@@ -263,14 +262,14 @@ def lift(function: Callable[[Points], Tensor] | float, points: Points, plan: Pla
     return Jet(channels.detach(), plan, points)
 
 
-def _slope(values: Tensor, column: Tensor) -> Tensor:
-    """d values / d column at each point; zero where there is no dependence."""
-    if not values.requires_grad:
-        return torch.zeros_like(values)
-    if values.is_complex():
-        return torch.complex(_slope(values.real, column), _slope(values.imag, column))
-    (slope,) = torch.autograd.grad(values.sum(), column, create_graph=True, allow_unused=True)
-    return torch.zeros_like(values) if slope is None else slope
+def _slope(base: Tensor, column: Tensor) -> Tensor:
+    """d base / d column at each point; zero where there is no dependence."""
+    if not base.requires_grad:
+        return torch.zeros_like(base)
+    if base.is_complex():
+        return torch.complex(_slope(base.real, column), _slope(base.imag, column))
+    (slope,) = torch.autograd.grad(base.sum(), column, create_graph=True, allow_unused=True)
+    return torch.zeros_like(base) if slope is None else slope
 
 
 __all__ = ["Jet", "JetPoints", "MissingDerivativeError", "coordinate", "jet", "lift"]

@@ -104,7 +104,8 @@ def is_linear(residual: Residual, points: list[Points], fields: list[tuple[Jet, 
     generator = torch.Generator().manual_seed(seed)
 
     def other(u: Jet) -> Jet:
-        shift = torch.randn(u.channels.shape, generator=generator, dtype=torch.float64).to(u.channels.device)
+        kind = torch.complex128 if u.channels.is_complex() else torch.float64
+        shift = torch.randn(u.channels.shape, generator=generator, dtype=kind).to(u.channels.device)
         return Jet(u.channels + shift.to(u.channels.dtype), u.plan, u.points)
 
     here = linearize(residual, points, fields).coefficients

@@ -70,7 +70,8 @@ class _Compose(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        z, *higher = ctx.saved_tensors
+        # A complex function's gradient is the conjugate of its derivative; for real numbers nothing is conjugated.
+        z, *higher = (saved.conj() for saved in ctx.saved_tensors)
         f = [None, *higher]
         plan: Plan = ctx.plan
         out = f[1] * g
@@ -111,7 +112,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
-        z, weight = ctx.saved_tensors
+        z, weight = (saved.conj() for saved in ctx.saved_tensors)
         to_input = g @ weight if ctx.needs_input_grad[0] else None
         to_weight = g.reshape(-1, g.shape[-1]).T @ z.reshape(-1, z.shape[-1])
         return to_input, to_weight, g[0].sum(0) if ctx.needs_input_grad[2] else None
