@@ -97,8 +97,8 @@ def footnote(options: Options) -> str:
     """How the table was made."""
     machine = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
     return (
-        f"Relative L2 errors, median [range] of {options.seeds} seeds, tolerance {options.tolerance:g}; {machine}, float64, "
-        f"torch {torch.__version__}. Made by `python benchmarks/gallery.py --seeds {options.seeds}`.\n"
+        f"Relative L2 errors, median [range] of {options.seeds} seeds, tolerance {options.tolerance:g}; {machine}, "
+        f"float64, torch {torch.__version__}. Made by `python benchmarks/gallery.py --seeds {options.seeds}`.\n"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
         Solve: _solve, Reference: _reference, Verify: _verify, Plot: _plot
     }  # fmt: skip
     try:
-        return runs[type(command)](command, own)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return runs[type(command)](command, own)
     except PinnSirenError as error:
         return _complain(error)
     except KeyboardInterrupt:
@@ -110,6 +113,10 @@ def main(arguments: list[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     sys.exit(main())
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    print(f"pinn-siren: warning: {message}", file=sys.stderr)
 
 
 def _complain(error: object) -> int:

@@ -24,6 +24,7 @@ SMOOTHEST = 3.0
 """The least highest wavenumber, in units of 1 / half-width: about one oscillation over the domain."""
 POWER = 0.99
 """The share of the spectral power of sources and data that lies below the highest wavenumber."""
+ROUNDING = 1e-12
 GENEROUS = 3.0
 """The amplitude is taken this much larger: too large costs little, too small lets high frequencies fit the points."""
 LINES, LINE = 8, 256
@@ -56,7 +57,8 @@ def measure_scales(problem: Problem, seed: int = 0) -> Scales:
     constraints = problem.constraints()
     blocks = {c.name: _linearized(problem, c, wavenumber, sampler) for c in constraints}
     for c in constraints:
-        for axis, k in _spectrum(problem, c, sampler).items():
+        rounding = ROUNDING * float(blocks[c.name].values.square().mean().sqrt())
+        for axis, k in _spectrum(problem, c, sampler, rounding).items():
             wavenumber[axis] = max(wavenumber[axis], k)
     for c in constraints:
         if c.on_interior:
@@ -105,8 +107,11 @@ def _at_zero(problem: Problem, c: Constraint, points: list[Points]) -> Tensor:
     return torch.stack([part.detach().to(torch.complex128) for part in record(evaluate, problem)[0]], dim=1)
 
 
-def _spectrum(problem: Problem, c: Constraint, sampler: Sampler) -> dict[str, float]:
-    """The highest wavenumber of the data along each axis in which the constraint's points extend."""
+def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: float) -> dict[str, float]:
+    """The highest wavenumber of the data along each axis in which the constraint's points extend.
+
+    White data below ``rounding`` are what is left of terms that cancel, and have no wavenumber.
+    """
     highest = {}
     for axis, (low, high) in problem.domain.bounds.items():
         start = c.sample(LINES, sampler)
@@ -122,20 +127,22 @@ def _spectrum(problem: Problem, c: Constraint, sampler: Sampler) -> dict[str, fl
         coordinates[:, column] = line.repeat(len(p))
         outward = None if p.outward is None else p.outward.repeat_interleave(LINE, dim=0)
         data = _at_zero(problem, c, [Points(p.axes, coordinates, outward)]).reshape(len(p), LINE, -1)
-        k = _highest_frequency(data) / (high - low)
+        k = _highest_frequency(data, rounding) / (high - low)
         if k > 0:
             highest[axis] = k
     return highest
 
 
-def _highest_frequency(data: Tensor) -> float:
+def _highest_frequency(data: Tensor, rounding: float) -> float:
     """Radians per line length below which ``POWER`` of the power of ``(lines, LINE, parts)`` lies."""
     window = torch.hann_window(LINE, periodic=False, dtype=torch.float64)[None, :, None]
     power = torch.fft.fft((data - data.mean(1, keepdim=True)) * window, dim=1).abs().square().sum((0, 2))
     folded = power[: LINE // 2].clone()
     folded[1:] += power[LINE // 2 + 1 :].flip(0)
     total = folded.sum()
-    if float(total) <= 1e-24 * float(data.abs().square().sum() * LINE) or float(total) == 0:
+    white = float(folded[LINE // 4 :].sum()) > 0.25 * float(total)
+    small = float(data.abs().square().mean().sqrt()) <= rounding
+    if float(total) == 0 or (white and small):
         return 0.0
     bins = int(torch.searchsorted(folded.cumsum(0), POWER * total))
     # The window widens every line by a bin.

@@ -18,8 +18,9 @@ class Siren(nn.Module):
 
     ``(n, inputs) -> (n, outputs)``, nondimensional, for inputs of about [-1, 1]. ``omega``: one number for all layers,
     or ``depth`` numbers. First layer ``W ~ U(-1/inputs, 1/inputs)``, the others ``U(-s, s)`` with
-    ``s = sqrt(6 / fan_in) / omega``, which keeps pre-activations about standard normal and activations
-    arcsine-distributed at every depth (Sitzmann et al. 2020, arXiv 2006.09661, theorem 1.8).
+    ``s = sqrt(6 / fan_in) / omega``, which keeps ``omega W h`` about standard normal and activations about
+    arcsine-distributed at every depth (Sitzmann et al. 2020, arXiv 2006.09661, theorem 1.8). Hidden biases are
+    ``U(-1, 1) / sqrt(fan_in)``, as in the authors' code; they add ``omega^2 / (3 fan_in)`` to the variance of 1.
 
     ``generator``: where the initial weights come from; torch's global one unless given. Raises ``UsageError`` for
     sizes that are not positive, or another number of omegas.

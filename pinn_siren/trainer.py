@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from .build import build_model, default_points, device_name, pick_device
+from .check import check
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError
 from .loss import Objective
 from .model import Model
 from .optimizers import Stage
 from .problem import Problem
-from .scales import Scales, measure_scales
-from .siren import Siren, count_parameters
+from .scales import measure_scales
+from .siren import count_parameters
 from .solution import Provenance, Solution
 from .system import System
 
@@ -88,6 +90,7 @@ class Trainer:
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
+        check(self.problem, self.scales, inside)
         self.objective = Objective(system, model, counts, self.scales, sampler)
         self._probe(system, model)
         self.seconds += time.perf_counter() - started
@@ -247,57 +250,3 @@ class _Loop:
 
     def _restore(self) -> None:
         self.trainer.model.load_state_dict(self.kept)
-
-
-def build_model(problem: Problem, scales: Scales, network: nn.Module | None, dtype: torch.dtype, seed: int) -> Model:
-    """The network in the problem's own coordinates and units; a default ``Siren`` where none is given."""
-    axes, count = problem.domain.axes, len(problem.fields)
-    across = {a: scales.wavenumber[a] * scales.half_width[a] for a in axes}
-    top = max(across.values())
-    if network is None:
-        outputs = count * (1 + problem.complex_valued)
-        # First-layer weights reach U(-1, 1) omega / inputs: half the highest wavenumber, the depth brings the rest.
-        omega = [len(axes) * top / 2, 30.0, 30.0]
-        generator = torch.Generator().manual_seed(seed)
-        network = Siren(len(axes), outputs, width=48, depth=3, omega=omega, dtype=dtype, generator=generator)
-        # An axis of lower wavenumbers is drawn out less, so that one omega serves all.
-        scale = {a: scales.half_width[a] * top / across[a] for a in axes}
-    else:
-        network, scale = network.to(dtype), scales.half_width
-    return Model(
-        network,
-        axes,
-        problem.fields,
-        problem.complex_valued,
-        torch.tensor([scales.center[a] for a in axes], dtype=dtype),
-        torch.tensor([scale[a] for a in axes], dtype=dtype),
-        torch.full((count,), scales.amplitude, dtype=dtype),
-        problem.ansatz,
-    )
-
-
-def default_points(scales: Scales, parameters: int) -> int:
-    """Collocation points inside: four a shortest wavelength along each axis, and 0.8 for every parameter at least."""
-    waves = math.prod(4 * scales.wavenumber[a] * scales.half_width[a] / math.pi for a in scales.wavenumber)
-    return int(min(20_000, max(1_000, 0.8 * parameters, waves)))
-
-
-def pick_device(device: str | torch.device | None) -> torch.device:
-    """CUDA where there is one, else the CPU, unless given. Raises ``UsageError`` for a device that is not there."""
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-        torch.zeros(1, device=picked)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"There is no device {str(device)!r} here ({reason}); use cpu, cuda or cuda:0.") from None
-    return picked
-
-
-def device_name(device: torch.device) -> str:
-    """``cpu``, or the name of the CUDA device."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-__all__ = ["DTYPES", "Outcome", "Trainer", "build_model", "default_points", "device_name", "pick_device"]

@@ -26,7 +26,7 @@ SHORT = {"poisson": (60, (1e-5, 1e-2)), "eikonal": (60, (1e-6, 2e-3)), "allen_ca
 def test_it_loads_and_trains(path):
     problem = load_problem(path)
     assert isinstance(problem, Problem)
-    trainer = Trainer(problem, points=300, seed=7, progress=False, device="cpu")
+    trainer = Trainer(problem, points=700, seed=7, progress=False, device="cpu")
     before = trainer.run(Adam(steps=10)).estimate
     losses = []
     for _ in range(2):

@@ -60,7 +60,7 @@ def test_units_carry_over(factor):
 
 # A problem and the size of its field, which the amplitude must meet within a factor of five either way.
 AMPLITUDES = {
-    "poisson": (Poisson(domain=SQUARE, source=lambda p: -2 * torch.pi**2 * waves(1)(p), conditions=[Dirichlet(0)]), 0.5),
+    "poisson": (Poisson(domain=SQUARE, source=lambda p: -20 * waves(1)(p), conditions=[Dirichlet(0)]), 0.5),
     "boundary data": (Poisson(domain=SQUARE, source=0.0, conditions=[Dirichlet(1e6)]), 1e6),
     "helmholtz": (
         Helmholtz(

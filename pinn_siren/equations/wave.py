@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
-from ..conditions import Initial
 from ..errors import ProblemError
 from ..jet import Jet
 from ..points import Points
@@ -22,7 +21,7 @@ class Wave(Problem):
     """``u_tt = speed^2 laplacian u + source`` over space and time ``t``.
 
     ``speed`` (positive, space per time) and ``source`` are numbers or functions ``p -> (n,)``. Needs
-    ``Initial(value, rate)``. Raises ``ProblemError`` for a domain without time or a missing rate.
+    ``Initial(value, rate)``. Raises ``ProblemError`` for a domain without time.
     """
 
     reference_method = "leapfrog finite differences, second order"
@@ -36,9 +35,6 @@ class Wave(Problem):
             raise ProblemError(
                 f"Wave needs space axes and a time axis t, as in Box(x=(0, 1), t=(0, 2)); got {self.domain}."
             )
-
-        if any(isinstance(c, Initial) and c.rate is None for c in self.conditions):
-            raise ProblemError("Wave is of second order in time: Initial needs a rate too, rate=0 for a start at rest.")
 
     def residual(self, p: Points, u: Jet) -> Tensor:
         """``u_tt - speed^2 laplacian u - source``, ``(n,)``."""

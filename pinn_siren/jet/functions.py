@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..errors import ProblemError
 from .rules import Derivatives
 
 
@@ -61,7 +62,9 @@ def sigmoid(z: Tensor, order: int) -> list[Tensor]:
 
 
 def absolute(z: Tensor, order: int) -> list[Tensor]:
-    """Absolute value; the kink at 0 is passed over."""
+    """Absolute value; the kink at 0 is passed over. Real numbers only: abs of complex ones has no derivative."""
+    if z.is_complex():
+        raise ProblemError("abs of a complex jet has no derivative: in a residual use u.value.abs().")
     return [torch.abs(z), torch.sign(z), *(torch.zeros_like(z) for _ in range(order - 1))][: order + 1]
 
 

@@ -181,7 +181,7 @@ class Jet:
             return _ARITHMETIC[name](a, b)
         if name == "pow" and len(args) == 2 and isinstance(args[0], Jet) and isinstance(args[1], numbers.Real):
             return args[0] ** args[1]
-        known = ", ".join(sorted([*BY_NAME, "linear", "add", "sub", "mul", "div", "pow"]))
+        known = ", ".join(sorted([*BY_NAME, "linear", "add", "sub", "mul", "div", "pow (to a number)"]))
         raise ProblemError(f"A jet cannot pass through torch.{name}: the functions with known derivatives are {known}.")
 
 
