@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +21,7 @@ from .plots import draw, draw_reference
 from .problem import Problem
 from .provenance import environment
 from .solve import solve
-from .storage import make_folder, read_solution, write_reference
+from .storage import locked, make_folder, read_solution, write_reference
 from .table import reference_table, report_table
 from .trainer import DTYPES
 from .validation import Report, solve_reference
@@ -51,6 +54,8 @@ class Solve:
     """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
     dtype: Literal["float64", "float32"] = "float64"
     """Precision of network and points."""
+    resume: bool = False
+    """Go on from the checkpoint of a run that was killed, or start where there is none."""
     require: Literal["certified"] | None = None
     """Exit with 1 unless every verdict is certified."""
     quiet: bool = False
@@ -100,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
         Solve: _solve, Reference: _reference, Verify: _verify, Plot: _plot
     }  # fmt: skip
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _terminated_as_interrupted():
             warnings.showwarning = _warn
             return runs[type(command)](command, own)
     except PinnSirenError as error:
@@ -113,6 +118,23 @@ def main(arguments: list[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     sys.exit(main())
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a run like Ctrl-C: what was reached is written."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
@@ -188,13 +210,20 @@ def _solve(command: Solve, own: list[str]) -> int:
         problem = _problem(path, own)
         if not command.quiet:
             print(f"{path}: solving", file=sys.stderr, flush=True)
+        folder = _folder(command.out, path, len(command.files) > 1)
+        with locked(folder):
+            return solved(path, problem, folder)
+
+    def solved(path: Path, problem: Problem, folder: Path) -> int:
+        checkpoint = folder / "checkpoint.pt"
         solution = solve(
             problem, method=command.method, tolerance=command.tolerance, steps=command.steps, points=command.points,
             budget=command.budget, seed=command.seed, device=command.device, dtype=DTYPES[command.dtype],
-            progress=not command.quiet,
+            progress=not command.quiet, checkpoint=checkpoint, resume=command.resume,
         )  # fmt: skip
-        folder = _folder(command.out, path, len(command.files) > 1)
         solution.save(folder)
+        if not solution.provenance.interrupted:
+            checkpoint.unlink(missing_ok=True)
         report = reports[path.stem] = solution.report
         if not command.quiet:
             print(f"\n{report}\nkept in {folder}/\n", flush=True)

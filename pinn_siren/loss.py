@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,6 +78,30 @@ class Objective:
         lever = (self.model(inside, shift=self.scales.amplitude) - fields).norm() / self.scales.amplitude
         size = float(fields.norm())
         return raw * float(lever) / size if size else math.inf
+
+    def state(self) -> dict[str, Any]:
+        """The points and the generators, as tensors and plain types."""
+        return {
+            "counts": dict(self.counts),
+            "generator": self.sampler.generator.get_state(),
+            "fresh": self.fresh.generator.get_state(),
+            "points": {
+                name: [{"coordinates": p.coordinates, "outward": p.outward} for p in points]
+                for name, points in self.points.items()
+            },
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue with the points and generators of a state."""
+        self.counts = dict(state["counts"])
+        self.sampler.generator.set_state(state["generator"])
+        self.fresh.generator.set_state(state["fresh"])
+        self.points = {name: [self._back(p) for p in points] for name, points in state["points"].items()}
+
+    def _back(self, p: dict[str, Any]) -> Points:
+        device, outward = self.sampler.device, p["outward"]
+        outward = None if outward is None else outward.to(device)
+        return Points(self.system.problem.domain.axes, p["coordinates"].to(device), outward)
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The parameters that are trained."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -27,12 +28,16 @@ def solve(
     budget: float | None = None,
     steps: int | None = None,
     progress: bool = True,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
 ) -> Solution:
     """Solve a problem with a sine network.
 
     ``method``: ``"auto"``, ``"adam"`` or ``"lbfgs"``; ``tolerance``: the relative L2 error to aim at, judged by the
-    residuals at fresh points; ``budget``: seconds, none unless given; ``steps``: of the last stage at most; the others
-    as for ``Trainer``. ``exact`` is never looked at: removing it leaves the weights bit for bit the same.
+    residuals at fresh points; ``budget``: seconds, none unless given; ``steps``: of the last stage at most;
+    ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
+    device and thread count; the others as for ``Trainer``. ``exact`` never steers the solve: removing it leaves the
+    weights bit for bit the same.
 
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
     """
@@ -44,8 +49,12 @@ def solve(
         raise UsageError(f"budget must be positive seconds, got {budget}.")
     started = time.perf_counter()
     plan = make_stages(method, steps)
-    trainer = Trainer(problem, network, device=device, dtype=dtype, seed=seed, points=points, progress=progress)
-    for stage in plan.stages:
+    trainer = Trainer(
+        problem, network, device=device, dtype=dtype, seed=seed, points=points, progress=progress,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+    )  # fmt: skip
+    first = trainer.resume(plan.stages) if resume else 0
+    for stage in plan.stages[first:]:
         left = None if budget is None else budget - (time.perf_counter() - started)
         outcome = trainer.run(stage, tolerance=tolerance, budget=left)
         if outcome.end in ("tolerance", "budget", "interrupted"):

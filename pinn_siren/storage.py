@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -88,6 +89,34 @@ def make_folder(folder: str | Path) -> Path:
     except OSError as error:
         raise StorageError(f"Cannot make the folder {folder}: {_reason(error)}. Name another with --out.") from None
     return folder
+
+
+@contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Hold a folder, made if need be, against a second run; raises :class:`StorageError` where one holds it.
+
+    The lock is the operating system's and ends with the process, however that ends.
+    """
+    folder = Path(folder)
+    made = [f for f in (folder, *folder.parents) if not f.exists()]
+    path = make_folder(folder) / ".lock"
+    try:
+        with open(path, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise StorageError(
+                    f"Another run writes into {folder}: wait for it, or name another folder with --out."
+                ) from None
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+    finally:
+        # A run that ends before it wrote anything leaves nothing behind.
+        with suppress(OSError):
+            for each in made:
+                each.rmdir()
 
 
 def write_text(path: str | Path, text: str) -> None:

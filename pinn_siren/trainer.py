@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .build import build_model, default_points, device_name, pick_device
 from .check import check
+from .checkpoint import read_checkpoint, write_checkpoint
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError
+from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import Stage
@@ -25,29 +28,8 @@ from .siren import count_parameters
 from .solution import Provenance, Solution
 from .system import System
 
-RECORD_EVERY = 10
-CHECK_EVERY = 100
 BOUNDARY_SHARE = 0.25
-SAFETY = 3.0
-"""A stage ends at the tolerance where its estimate is this much below: the estimate has the error's size, no more."""
-STALL_CHECKS, STALL_GAIN = 10, 0.9
-"""A stage is stalled where the best of so many checks is not this much below the best one before them."""
-MEMORIZED = 30.0
-"""A loss this much larger at fresh points than at the trained ones: the network has learned the points by heart."""
-MOST_POINTS = 40_000
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-End = Literal["steps", "tolerance", "stalled", "budget", "interrupted", "diverged"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a stage ended: the reason, a sentence on it, its steps, and the error estimated last."""
-
-    end: End
-    message: str
-    steps: int
-    estimate: float
 
 
 @dataclass
@@ -57,8 +39,9 @@ class Trainer:
     ``network``: a module from as many inputs as the domain has axes to the problem's fields (twice as many where they
     are complex), made of the functions that jets know; a ``Siren`` of ``width`` 48 and first frequencies from the
     problem's scales unless given. ``device``: CUDA where there is one, else the CPU, unless given; ``points``:
-    collocation points inside (a quarter of them on every condition); ``scheme``: how they are drawn. The same seed on
-    the same device and thread count gives the same weights. ``exact`` is never looked at.
+    collocation points inside (a quarter of them on every condition); ``scheme``: how they are drawn; ``checkpoint``: a
+    file that the run is kept in. The same seed on the same device and thread count gives the same weights. ``exact``
+    is checked against the statement, and never steers the solve.
 
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
     """
@@ -71,10 +54,12 @@ class Trainer:
     points: int | None = None
     scheme: Scheme = "sobol"
     progress: bool = True
+    checkpoint: Path | None = None
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
     steps: int = field(default=0, init=False)
+    _resumed: dict[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES.values():
@@ -115,23 +100,90 @@ class Trainer:
         """Run a stage until its steps are done, the estimated error is at most ``tolerance``, or ``budget`` seconds.
 
         Ctrl-C and a loss that is NaN or infinite end it early and keep the last good weights; the outcome says which.
-        Raises ``ResidualError`` where not even the first loss is finite.
+        With ``checkpoint`` set, the run is kept there every 20 seconds; after ``resume``, the stage goes on where it
+        was.
+        Raises ``ResidualError`` where not even the first losses are finite.
         """
-        started = time.perf_counter()
-        loop = _Loop(self, stage, tolerance, math.inf if budget is None else started + budget)
+        started, steps = time.perf_counter(), self.steps
+
+        def record(loss: Tensor) -> None:
+            self.steps = steps + loop.number
+            self._record(loss, time.perf_counter() - started)
+
+        def save() -> None:
+            write_checkpoint(self.checkpoint, self._state(loop, time.perf_counter() - started))
+
+        deadline = math.inf if budget is None else started + budget
+        loop = Loop(
+            self.objective, stage, tolerance, deadline, record, save if self.checkpoint else None, not self.progress
+        )
+        if self._resumed is not None:
+            loop.load(self._resumed)
+            steps -= loop.number
+            self._resumed = None
         try:
             outcome = loop.run()
         finally:
             self.seconds += time.perf_counter() - started
+        self.steps = steps + outcome.steps
         self.outcomes.append((stage, outcome))
         return outcome
 
-    def record(self, stage: Stage, loss: Tensor, elapsed: float) -> None:
+    def _record(self, loss: Tensor, elapsed: float) -> None:
         """Add a row to the history's columns."""
         row = {"step": float(self.steps), "seconds": self.seconds + elapsed, "loss": float(loss)}
         row |= {name: float(term) for name, term in self.objective.latest.items()}
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
+
+    def _state(self, loop: Loop, elapsed: float) -> dict[str, Any]:
+        return {
+            "made": self.made_by(),
+            "weights": self.model.state_dict(),
+            "loop": loop.state(),
+            "ends": [dataclasses.asdict(outcome) for _, outcome in self.outcomes],
+            "history": {name: list(column) for name, column in self.history.items()},
+            "seconds": self.seconds + elapsed,
+            "steps": self.steps,
+        }
+
+    def made_by(self) -> dict[str, Any]:
+        """What a checkpoint and the run that goes on from it must share."""
+        return {
+            "equation": type(self.problem).__name__,
+            "domain": str(self.problem.domain),
+            "seed": self.seed,
+            "dtype": str(self.dtype),
+            "points": self.points or 0,
+            "scheme": self.scheme,
+            "network": [list(w.shape) for w in self.model.parameters()],
+        }
+
+    def resume(self, stages: Sequence[Stage]) -> int:
+        """Take up the checkpoint: its weights, history, ended stages; ``run`` then goes on with the stage under way.
+
+        Returns that stage's number among ``stages``; 0 where there is no checkpoint. On the same device and thread
+        count the weights go on bit for bit. Raises ``UsageError`` where it was made with other arguments, and
+        ``StorageError`` for another file.
+        """
+        state = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
+        if state is None:
+            return 0
+        mine, theirs = self.made_by(), state["made"]
+        other = [
+            f"{name}: {theirs.get(name)} there, {mine[name]} here" for name in mine if mine[name] != theirs.get(name)
+        ]
+        if other:
+            raise UsageError(
+                f"{self.checkpoint} belongs to another run ({'; '.join(other)}): give the same arguments, or start "
+                "anew without resuming."
+            )
+        self.model.load_state_dict(state["weights"])
+        self.history, self.seconds, self.steps = state["history"], state["seconds"], state["steps"]
+        ended = [Outcome(**end) for end in state["ends"]]
+        self.outcomes = list(zip(stages, ended, strict=False))
+        self._resumed = state["loop"]
+        return len(ended)
 
     def solution(self, *, tolerance: float = 1e-6, method: str | None = None) -> Solution:
         """What was reached so far, with how it was reached."""
@@ -150,103 +202,3 @@ class Trainer:
             interrupted=any(o.end == "interrupted" for _, o in self.outcomes),
         )
         return Solution(self.problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
-
-
-class _Loop:
-    """One run of one stage."""
-
-    def __init__(self, trainer: Trainer, stage: Stage, tolerance: float, deadline: float) -> None:
-        self.trainer, self.stage, self.tolerance, self.deadline = trainer, stage, tolerance, deadline
-        self.started = time.perf_counter()
-        self.objective = trainer.objective
-        self.estimate = math.inf
-        self.checks: list[float] = []
-        self.kept = self._weights()
-        self.kept_at = 0
-
-    def run(self) -> Outcome:
-        self.objective.resample()
-        step = self.stage.begin(self.objective)
-        quiet = not self.trainer.progress
-        bar = tqdm(total=self.stage.steps, desc=self.stage.name, disable=True if quiet else None, leave=False)
-        number, loss = 0, torch.tensor(math.inf)
-        try:
-            with bar:
-                while number < self.stage.steps:
-                    if number and self.stage.resample and number % self.stage.resample == 0:
-                        self._resample(loss)
-                        step = self.stage.begin(self.objective) if self.stage.forgets else step
-                    loss = step(number)
-                    self.trainer.steps += 1
-                    number += 1
-                    if number % RECORD_EVERY and number != self.stage.steps:
-                        continue
-                    bad = self._not_finite(loss)
-                    if bad:
-                        return self._diverged(bad, number)
-                    self.kept, self.kept_at = self._weights(), number
-                    self.trainer.record(self.stage, loss, time.perf_counter() - self.started)
-                    self._show(bar, number, loss)
-                    if number % CHECK_EVERY == 0 or number == self.stage.steps:
-                        self.estimate = self.objective.estimate()
-                        self.checks.append(self.estimate)
-                        if SAFETY * self.estimate <= self.tolerance:
-                            return self._end("tolerance", f"estimated error {self.estimate:.1e}", number)
-                        if self.tolerance and self._stalled():
-                            return self._end("stalled", f"stalled at an estimated error of {self.estimate:.1e}", number)
-                    if time.perf_counter() > self.deadline:
-                        return self._end("budget", "the budget is spent", number)
-        except KeyboardInterrupt:
-            # A line search may be half way: the weights of the last record are whole.
-            self._restore()
-            return self._end("interrupted", f"interrupted, weights of step {self.kept_at} kept", self.kept_at)
-        return self._end("steps", "all steps done", number)
-
-    def _resample(self, loss: Tensor) -> None:
-        """Fresh points; twice as many where the loss there shows that the old ones were learned by heart."""
-        self.objective.resample()
-        if not self.stage.forgets:
-            return
-        with torch.no_grad():
-            fresh = float(torch.stack(list(self.objective.terms().values())).sum())
-        if fresh > MEMORIZED * float(loss) and max(self.objective.counts.values()) < MOST_POINTS:
-            self.objective.counts = {name: 2 * n for name, n in self.objective.counts.items()}
-            self.objective.resample()
-
-    def _stalled(self) -> bool:
-        if len(self.checks) <= STALL_CHECKS:
-            return False
-        return min(self.checks[-STALL_CHECKS:]) > STALL_GAIN * min(self.checks[:-STALL_CHECKS])
-
-    def _end(self, end: End, message: str, steps: int) -> Outcome:
-        if not math.isfinite(self.estimate):
-            self.estimate = self.objective.estimate()
-        return Outcome(end, message, steps, self.estimate)
-
-    def _diverged(self, term: str, number: int) -> Outcome:
-        self._restore()
-        if self.kept_at == 0 and not self.trainer.history:
-            raise ResidualError(
-                f"The loss term {term!r} is NaN or infinite within the first {number} steps: look at its coefficients "
-                "and data inside the domain, or lower the learning rate."
-            )
-        message = f"the loss term {term!r} became NaN or infinite by step {number}; weights of step {self.kept_at} kept"
-        print(f"{self.stage.name}: {message}", file=sys.stderr)
-        return self._end("diverged", message, self.kept_at)
-
-    def _not_finite(self, loss: Tensor) -> str | None:
-        if math.isfinite(float(loss)):
-            return None
-        return next((n for n, t in self.objective.latest.items() if not math.isfinite(float(t))), "the sum")
-
-    def _show(self, bar: Any, number: int, loss: Tensor) -> None:
-        bar.update(number - bar.n)
-        bar.set_postfix(
-            {"loss": f"{float(loss):.1e}"} | {n: f"{float(t):.0e}" for n, t in self.objective.latest.items()}
-        )
-
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: w.detach().clone() for name, w in self.trainer.model.state_dict().items()}
-
-    def _restore(self) -> None:
-        self.trainer.model.load_state_dict(self.kept)

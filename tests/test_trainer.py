@@ -7,7 +7,7 @@ from torch import nn
 from pinn_siren import LBFGS, Adam, Box, Condition, Dirichlet, Initial, Poisson, Problem, Siren, Trainer, Wave
 from pinn_siren.errors import ProblemError, ResidualError, UsageError
 from pinn_siren.loss import Objective
-from pinn_siren.optimizers import Stage
+from pinn_siren.optimizers import Stage, Update
 
 
 def small(problem, **arguments):
@@ -136,7 +136,7 @@ class Poisoned(Stage):
             optimizer.step()
             return loss
 
-        return step
+        return Update(step, optimizer)
 
 
 def test_a_loss_that_becomes_nan_names_term_and_step_and_keeps_good_weights(poisson, capsys):
@@ -152,14 +152,14 @@ def test_a_loss_that_becomes_nan_names_term_and_step_and_keeps_good_weights(pois
 def test_ctrl_c_keeps_what_was_reached(poisson):
     class Interrupted(Poisoned):
         def begin(self, objective):
-            step = Adam(steps=100).begin(objective)
+            update = Adam(steps=100).begin(objective)
 
             def interrupted(number):
                 if number == 17:
                     raise KeyboardInterrupt
-                return step(number)
+                return update.advance(number)
 
-            return interrupted
+            return Update(interrupted, update.optimizer)
 
     trainer = small(poisson)
     outcome = trainer.run(Interrupted(steps=100, resample=0))

@@ -2,6 +2,6 @@
 
 from .adam import Adam
 from .lbfgs import LBFGS
-from .stage import Stage
+from .stage import Stage, Update
 
-__all__ = ["Adam", "LBFGS", "Stage"]
+__all__ = ["Adam", "LBFGS", "Stage", "Update"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..loss import Objective
-from .stage import Stage, Step
+from .stage import Stage, Update
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Adam(Stage):
             return self.lr * (self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
         return self.lr * (self.final**progress if self.schedule == "exponential" else 1.0)
 
-    def begin(self, objective: Objective) -> Step:
+    def begin(self, objective: Objective) -> Update:
         """Adam with its moments at zero."""
         optimizer = torch.optim.Adam(objective.parameters(), lr=self.lr)
 
@@ -54,4 +54,4 @@ class Adam(Stage):
             optimizer.step()
             return loss
 
-        return step
+        return Update(step, optimizer)

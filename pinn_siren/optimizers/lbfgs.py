@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..loss import Objective
-from .stage import Stage, Step
+from .stage import Stage, Update
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LBFGS(Stage):
         """The curvature pairs belong to the points they were measured on."""
         return True
 
-    def begin(self, objective: Objective) -> Step:
+    def begin(self, objective: Objective) -> Update:
         """L-BFGS with an empty history."""
         parameters = list(objective.parameters())
         optimizer = torch.optim.LBFGS(
@@ -50,4 +50,4 @@ class LBFGS(Stage):
         def step(number: int) -> Tensor:
             return torch.as_tensor(optimizer.step(closure))
 
-        return step
+        return Update(step, optimizer)

@@ -5,13 +5,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..loss import Objective
 
-Step = Callable[[int], Tensor]
-"""One update of the network, given the step's number; returns the loss before it."""
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """``advance(number)``: one update of the network, given the step's number; returns the loss before it."""
+
+    advance: Callable[[int], Tensor]
+    optimizer: torch.optim.Optimizer
+
+    def state(self) -> dict[str, Any]:
+        """What continues the update bit for bit: tensors and plain types."""
+        return self.optimizer.state_dict()
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from a state."""
+        self.optimizer.load_state_dict(state)
 
 
 @dataclass(frozen=True)
@@ -27,7 +42,7 @@ class Stage(ABC):
         return type(self).__name__
 
     @abstractmethod
-    def begin(self, objective: Objective) -> Step:
+    def begin(self, objective: Objective) -> Update:
         """The update, with its state new. Called again after every resampling where the state holds old points."""
 
     @property
