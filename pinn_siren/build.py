@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
+from .domains import Box, Domain, Sampler
 from .errors import UsageError
 from .model import Model
+from .points import Points
 from .problem import Problem
 from .scales import Scales
 from .siren import Siren
 
+GAUSS = {1: 400, 2: 128, 3: 40}
+"""Nodes an axis of the rule that takes a mean."""
 WIDTH, DEPTH, HIDDEN_OMEGA = 48, 3, 30.0
 
 
@@ -65,3 +70,20 @@ def pick_device(device: str | torch.device | None) -> torch.device:
 def device_name(device: torch.device) -> str:
     """``cpu``, or the name of the CUDA device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@torch.no_grad()
+def zero_mean(model: Model, domain: Domain) -> None:
+    """Shift the fields to zero mean over a box (Gauss-Legendre), or over points of another domain."""
+    like = model.center
+    if isinstance(domain, Box):
+        nodes, weights = np.polynomial.legendre.leggauss(GAUSS.get(len(domain.axes), 8))
+        sides = [(low + high) / 2 + (high - low) / 2 * torch.from_numpy(nodes) for low, high in domain.bounds.values()]
+        grid = torch.stack([g.reshape(-1) for g in torch.meshgrid(*sides, indexing="ij")], dim=1)
+        shares = [torch.from_numpy(weights / 2)] * len(sides)
+        share = torch.stack([g.reshape(-1) for g in torch.meshgrid(*shares, indexing="ij")]).prod(0)
+    else:
+        grid = domain.interior(2**16, Sampler(torch.Generator().manual_seed(1))).coordinates
+        share = torch.full((len(grid),), 1 / len(grid), dtype=torch.float64)
+    values = torch.cat([model(Points(domain.axes, part.to(like))) for part in grid.split(2**15)])
+    model.offset -= (share.to(values)[:, None] * values).sum(0).real.to(model.offset)

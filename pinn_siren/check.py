@@ -28,6 +28,8 @@ SAMPLES = 400
 EXACT_TOLERANCE = 1e-6
 """How large the exact solution's residual may be, of the size of its own terms."""
 CORNER_TOLERANCE = 1e-6
+BALANCE, BALANCE_TOLERANCE = 4096, 0.02
+"""Points that integrate the data, and how far the integrals may differ: they are sums over points."""
 RESONANCE = 1e-3
 """How near k^2 may come to an eigenvalue, relatively."""
 POINTS_A_WAVELENGTH = 4.0
@@ -42,7 +44,7 @@ def check(problem: Problem, scales: Scales, points: int) -> None:
     sampler = Sampler(torch.Generator().manual_seed(20_011))
     for examine in (coefficients, initial_rate, repeated, pointwise, exact_solution):
         examine(problem, sampler)
-    for warn in (corners, resonance, layer):
+    for warn in (corners, resonance, layer, constant):
         for message in warn(problem, sampler):
             warnings.warn(message, StatementWarning, stacklevel=4)
     for message in resolution(scales, points):
@@ -262,6 +264,43 @@ def layer(problem: Problem, sampler: Sampler) -> Iterator[str]:
             f"The PML is {problem.layer.thickness:.3g} thick, thinner than a quarter of the longest wavelength, "
             f"{quarter:.3g}: it reflects. Make it half a wavelength thick."
         )
+
+
+def constant(problem: Problem, sampler: Sampler) -> Iterator[str]:
+    """Sides that leave the constant free: data must be compatible, and the solution of zero mean is given."""
+    if not isinstance(problem, Poisson) or not problem.free_constant:
+        return
+    inside = problem.domain.interior(BALANCE, sampler)
+    supply = problem.domain.measure * float(values(problem.source, inside, "source").mean())
+    size = problem.domain.measure * float(values(problem.source, inside, "source").abs().mean())
+    flux = 0.0
+    for condition in problem.conditions:
+        if isinstance(condition, Neumann):
+            p, length = _wall(problem, condition, sampler)
+            through = values(problem.diffusion, p, "diffusion") * values(condition.value, p, "Neumann value")
+            flux, size = flux + length * float(through.mean()), size + length * float(through.abs().mean())
+    if abs(supply - flux) > BALANCE_TOLERANCE * size:
+        raise ProblemError(
+            f"With Neumann and periodic sides only, the source's integral, {supply:.4g}, must equal the flux through "
+            f"the boundary, {flux:.4g} (diffusion times du/dn): there is no solution. Correct one of them, or fix u "
+            "somewhere."
+        )
+    yield "The conditions leave a constant free: the solution of zero mean is given."
+
+
+def _wall(problem: Problem, condition: Neumann, sampler: Sampler) -> tuple[Points, float]:
+    """Points where a condition holds, and the length or area there."""
+    whole = problem.domain.boundary(BALANCE, sampler)
+    p = problem.domain.boundary(BALANCE, sampler, condition.on)
+    bounds = problem.domain.bounds
+    area = sum(2 * problem.domain.measure / (bounds[a][1] - bounds[a][0]) for a in problem.domain.space_axes)
+    if condition.on is None:
+        return p, area
+    if isinstance(condition.on, str) and isinstance(problem.domain, Box):
+        axis, _ = problem.domain.side(condition.on)
+        return p, problem.domain.measure / (bounds[axis][1] - bounds[axis][0])
+    assert callable(condition.on)
+    return p, area * float(condition.on(whole).double().mean())
 
 
 def resolution(scales: Scales, points: int) -> Iterator[str]:

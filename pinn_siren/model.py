@@ -12,7 +12,7 @@ from .points import Points
 
 
 class Model(nn.Module):
-    """``u(p) = ansatz(p, amplitude * network((coordinates - center) / scale))``.
+    """``u(p) = ansatz(p, offset + amplitude * network((coordinates - center) / scale))``.
 
     The network sees coordinates of about [-1, 1] and gives numbers of about 1; derivatives come out in the problem's
     own units. Complex fields take two outputs of the network each: all real parts, then all imaginary parts.
@@ -21,6 +21,7 @@ class Model(nn.Module):
     center: Tensor
     scale: Tensor
     amplitude: Tensor
+    offset: Tensor
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Model(nn.Module):
         self.register_buffer("center", center)
         self.register_buffer("scale", scale)
         self.register_buffer("amplitude", amplitude)
+        self.register_buffer("offset", torch.zeros_like(amplitude))
 
     def fields_at(self, points: Points, plan: Plan, shift: float = 0.0) -> tuple[Jet, ...]:
         """The jets of all fields, with the derivatives of a plan; ``shift`` is added to the raw ones."""
@@ -56,9 +58,9 @@ class Model(nn.Module):
             raise UsageError(f"The network must have {outputs} outputs for this problem, got {channels.shape[-1]}.")
         if self.complex_valued:
             channels = torch.complex(channels[..., :count], channels[..., count:])
-        raw = tuple(Jet(channels[..., i] * self.amplitude[i], plan, points) for i in range(count))
-        if shift:
-            raw = tuple(u + shift for u in raw)
+        channels = channels * self.amplitude
+        moved = torch.cat([channels[:1] + (self.offset + shift), channels[1:]])
+        raw = tuple(Jet(moved[..., i], plan, points) for i in range(count))
         return build_in(self.ansatz, points, plan, raw)
 
     def forward(self, points: Points, shift: float = 0.0) -> Tensor:

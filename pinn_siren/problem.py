@@ -99,6 +99,11 @@ class Problem(metaclass=_Stated):
         """``(n, fields) -> (n, outputs)``: what a user sees of the unknowns."""
         return values
 
+    @property
+    def free_constant(self) -> bool:
+        """Whether adding a constant to a solution gives another one; then the one of zero mean is meant."""
+        return False
+
     def radiation(self) -> tuple[Coefficient | None, Coefficient | None]:
         """Speed and wavenumber of the waves that ``Absorbing()`` lets out; the built-in wave equations know theirs."""
         return None, None

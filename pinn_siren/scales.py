@@ -136,12 +136,13 @@ def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: float
 def _highest_frequency(data: Tensor, rounding: float) -> float:
     """Radians per line length below which ``POWER`` of the power of ``(lines, LINE, parts)`` lies."""
     window = torch.hann_window(LINE, periodic=False, dtype=torch.float64)[None, :, None]
-    power = torch.fft.fft((data - data.mean(1, keepdim=True)) * window, dim=1).abs().square().sum((0, 2))
+    swing = data - data.mean(1, keepdim=True)
+    power = torch.fft.fft(swing * window, dim=1).abs().square().sum((0, 2))
     folded = power[: LINE // 2].clone()
     folded[1:] += power[LINE // 2 + 1 :].flip(0)
     total = folded.sum()
     white = float(folded[LINE // 4 :].sum()) > 0.25 * float(total)
-    small = float(data.abs().square().mean().sqrt()) <= rounding
+    small = float(swing.abs().square().mean().sqrt()) <= max(rounding, ROUNDING * float(data.abs().max()))
     if float(total) == 0 or (white and small):
         return 0.0
     bins = int(torch.searchsorted(folded.cumsum(0), POWER * total))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .build import build_model, default_points, device_name, pick_device
+from .build import build_model, default_points, device_name, pick_device, zero_mean
 from .check import check
 from .checkpoint import read_checkpoint, write_checkpoint
 from .domains import Sampler, Scheme
@@ -187,6 +187,8 @@ class Trainer:
 
     def solution(self, *, tolerance: float = 1e-6, method: str | None = None) -> Solution:
         """What was reached so far, with how it was reached."""
+        if self.problem.free_constant:
+            zero_mean(self.model, self.problem.domain)
         stages = [f"{s.name} {o.steps}" for s, o in self.outcomes]
         provenance = Provenance(
             method=method or " + ".join(stages) or "untrained",

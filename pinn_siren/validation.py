@@ -237,7 +237,10 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
         # The network is trained by now: what the reference cannot take is said, and nothing is lost.
         why = str(error)
     grid = reference.finest if reference is not None else own_grid(problem.physical_domain.bounds)
-    fields = _compared(evaluate(grid.coordinates), reference, exact_values(problem, grid))
+    exact = exact_values(problem, grid)
+    if problem.free_constant:
+        exact = {name: values - np.average(values, weights=grid.quadrature()) for name, values in exact.items()}
+    fields = _compared(evaluate(grid.coordinates), reference, exact)
     order, bar = (reference.observed_order, reference.error) if reference else (None, None)
     figures = judge(grid, fields, problem.outputs, order, bar, made.tolerance)
     report = Report(

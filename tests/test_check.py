@@ -86,6 +86,10 @@ WRONG = {
     "no rate, own equation": (lambda: Beam(domain=STRING, conditions=[Initial(0)]), "rate=0"),
     "twice on a side": (lambda: poisson(conditions=[Dirichlet(0), Dirichlet(1, on="left")]), "Two Dirichlet.*'left'"),
     "nowhere on the boundary": (lambda: poisson(conditions=[Dirichlet(0, on=lambda p: p.x > 2)]), "matches none"),
+    "incompatible fluxes": (
+        lambda: poisson(source=1.0, conditions=[Neumann(0)], exact=None),
+        "integral, 1, must equal the flux",
+    ),
     "not pointwise": (lambda: Mean(domain=SQUARE, conditions=[Dirichlet(0)]), "pointwise"),
     "exact, wrong sign": (lambda: poisson(exact=lambda p: -sine(p)), "exact does not satisfy the equation"),
     "exact, wrong factor": (lambda: poisson(exact=lambda p: 1.001 * sine(p)), "exact does not satisfy the equation"),
@@ -114,6 +118,7 @@ DOUBTFUL = {
         ),
         "resonates",
     ),
+    "free constant": (lambda: poisson(source=1.0, conditions=[Neumann(0.25)], exact=None), "zero mean"),
     "thin layer": (lambda: helmholtz(conditions=[PML(thickness=0.1)]), "quarter"),
     "few points": (lambda: helmholtz(wavenumber=90.0), "collocation points"),
 }  # fmt: skip

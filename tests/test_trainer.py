@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pinn_siren import LBFGS, Adam, Box, Condition, Dirichlet, Initial, Poisson, Problem, Siren, Trainer, Wave
+from pinn_siren import LBFGS, Adam, Box, Condition, Dirichlet, Initial, Neumann, Poisson, Problem, Siren, Trainer, Wave
 from pinn_siren.errors import ProblemError, ResidualError, UsageError
 from pinn_siren.loss import Objective
 from pinn_siren.optimizers import Stage, Update
@@ -255,3 +255,24 @@ def test_a_condition_residual_counts(poisson):
     trainer = small(pinned)
     assert trainer.objective.names == ["equation", "dirichlet", "condition left"]
     assert math.isfinite(trainer.run(Adam(steps=10)).estimate)
+
+
+def test_a_free_constant_is_fixed_to_zero_mean():
+    """Neumann sides only: the solution of zero mean, whatever constant the exact one carries."""
+
+    def u(p):
+        return torch.cos(torch.pi * p.x) * torch.cos(torch.pi * p.y) + p.x**2
+
+    problem = Poisson(
+        domain=Box(x=(0, 1), y=(0, 1)),
+        source=lambda p: -2 * torch.pi**2 * (u(p) - p.x**2) + 2,
+        conditions=[Neumann(lambda p: 2 * p.x * p.normal[:, 0])],
+        exact=u,
+    )
+    with pytest.warns(UserWarning, match="zero mean"):
+        trainer = small(problem, seed=3)
+    trainer.run(Adam(steps=50))
+    trainer.run(LBFGS(steps=150))
+    report = trainer.solution(tolerance=2e-2).report
+    assert report.verdict == "certified", report
+    assert report.reference_to_exact < 1e-3

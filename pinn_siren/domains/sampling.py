@@ -47,7 +47,8 @@ class Sampler:
         points = engine.draw(n, dtype=torch.float64).clamp(1e-7, 1 - 1e-7)
         if self.scheme == "chebyshev":
             points = torch.sin(points * (torch.pi / 2)) ** 2
-        return points.to(device=self.device, dtype=self.dtype).clamp(max=1 - torch.finfo(self.dtype).eps)
+        rounding = torch.finfo(self.dtype).eps
+        return points.to(device=self.device, dtype=self.dtype).clamp(rounding, 1 - rounding)
 
 
 def allot(n: int, measures: list[float]) -> list[int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
+from ..conditions import Neumann, Periodic
 from ..jet import Jet, lift, make_plan
 from ..points import Points
 from ..problem import Problem, rectangle
@@ -21,6 +22,9 @@ class Poisson(Problem):
 
     ``source``, ``diffusion`` (positive, differentiable) and ``reaction`` (not negative) are numbers or functions
     ``p -> (n,)``. Note the sign: ``laplacian u = source`` where ``diffusion`` is 1. Units: the user's, consistent.
+
+    Where all conditions are ``Neumann`` or ``Periodic`` and there is no reaction, the solution is free up to a
+    constant: the one of zero mean is given, and the data must be compatible: the source's integral is the flux's.
     """
 
     reference_method = "conservative finite differences, second order"
@@ -28,6 +32,12 @@ class Poisson(Problem):
     source: Coefficient
     diffusion: Coefficient = 1.0
     reaction: Coefficient = 0.0
+
+    @property
+    def free_constant(self) -> bool:
+        """Without reaction, and with Neumann and periodic sides only, the constant is free."""
+        no_reaction = not callable(self.reaction) and self.reaction == 0
+        return no_reaction and all(isinstance(c, Neumann | Periodic) for c in self.conditions)
 
     def residual(self, p: Points, u: Jet) -> Tensor:
         """``div(diffusion grad u) - reaction u - source``, ``(n,)``."""
