@@ -261,7 +261,7 @@ def _reference(command: Reference, own: list[str]) -> int:
 
 
 def _verify(command: Verify, own: list[str]) -> int:
-    _no_options(own)
+    _some_folders(command.folders, own)
     worst = OK
     for folder in command.folders:
         report, differences = verify(folder)
@@ -274,14 +274,16 @@ def _verify(command: Verify, own: list[str]) -> int:
 
 
 def _plot(command: Plot, own: list[str]) -> int:
-    _no_options(own)
+    _some_folders(command.folders, own)
     for folder in command.folders:
         draw(folder / "figure.png", read_solution(folder / "solution.h5"))
         print(f"{folder}/figure.png")
     return OK
 
 
-def _no_options(own: list[str]) -> None:
+def _some_folders(folders: tuple[Path, ...], own: list[str]) -> None:
+    if not folders:
+        raise UsageError("Name at least one folder that solve wrote, such as results/poisson.")
     if own:
         raise UsageError(f"{own[0]} is no option here; see pinn-siren --help.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -244,6 +245,12 @@ class PML(ConditionBase):
     order: int | None = None
     on: str | Sequence[str] | None = None
 
+    def __post_init__(self) -> None:
+        if self.strength is not None and not self.strength > 0:
+            raise ProblemError(f"PML(strength={self.strength}) must be positive, or the layer amplifies.")
+        if self.order is not None and self.order < 1:
+            raise ProblemError(f"PML(order={self.order}) must be at least 1.")
+
     def depths(self, domain: Domain) -> dict[str, tuple[float, float]]:
         """The layer's thickness at the minimum and maximum of each space axis, 0 where there is none."""
         if not isinstance(domain, Box):
@@ -287,17 +294,21 @@ class PML(ConditionBase):
 class Condition(ConditionBase):
     """Anything else: ``residual(p, u) -> (n,)``, or a tuple of them, zero on the boundary where ``on`` says.
 
-    ``on="interior"`` states it inside the domain. With several outputs the residual takes them all.
+    ``on="interior"`` states it inside the domain. With several outputs the residual takes them
+    all, or the one that ``output`` names.
     """
 
     residual: Callable[..., Parts]
     on: On = None
+    output: str | None = None
     weight: float = 1.0
 
     def constraints(self, problem: Any) -> list[Constraint]:
         """One constraint with the user's residual."""
 
         def residual(points: list[Points], fields: list[Fields]) -> Parts:
+            if self.output is not None:
+                return self.residual(points[0], pick(fields[0], self.output, problem, "Condition"))
             return self.residual(points[0], *fields[0])
 
         def inside(n: int, sampler: Sampler) -> list[Points]:
@@ -322,7 +333,11 @@ def unique_names(constraints: Sequence[Constraint]) -> list[Constraint]:
 
 def is_zero(coefficient: Coefficient) -> bool:
     """Whether a coefficient is the number zero (a function never is)."""
-    return not callable(coefficient) and complex(coefficient) == 0
+    if callable(coefficient):
+        return False
+    if not isinstance(coefficient, numbers.Number):
+        raise ProblemError(f"A coefficient must be a number or a function of points, got {coefficient!r}.")
+    return coefficient == 0
 
 
 __all__ = [

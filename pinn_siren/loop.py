@@ -119,7 +119,10 @@ class Loop:
         self.loss = float(self.last)
         if not math.isfinite(self.loss):
             return self._diverged()
-        self.kept, self.kept_at = self._weights(), self.number
+        weights = self._weights()
+        if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
+            return self._diverged()
+        self.kept, self.kept_at = weights, self.number
         self.record(self.last)
         self._show(bar)
         if self.number % CHECK_EVERY == 0 or self.number == self.stage.steps:

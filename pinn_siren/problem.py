@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 import torch
 from torch import Tensor
 
+from .coefficients import values
 from .conditions import PML, Coefficient, ConditionBase, Constraint, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
@@ -160,7 +161,7 @@ class Problem(metaclass=_Stated):
         """Cells an axis of the coarsest reference grid: ``resolution`` on the longest space axis and in time."""
         bounds = self.domain.bounds
         space = [bounds[a][1] - bounds[a][0] for a in self.domain.space_axes]
-        count = resolution or {0: 100, 1: 100, 2: 64}.get(len(space), 16)
+        count = resolution or {1: 100, 2: 64, 3: 20}.get(len(bounds), 8)
         if count < 4:
             raise ProblemError(f"A reference grid needs at least 4 cells an axis, got resolution={count}.")
         longest = max(space, default=1.0)
@@ -188,6 +189,19 @@ def record(
             return evaluate(make_plan(problem.domain.axes, asked)), asked
         except MissingDerivativeError as missing:
             asked |= missing.keys
+
+
+def exact_outputs(problem: Problem, p: Points) -> list[Tensor]:
+    """``(n,)`` values of the exact solution, an output each, in float64 or complex128.
+
+    Raises ``ProblemError`` where ``exact`` returns another number of outputs, another shape, or NaN.
+    """
+    assert problem.exact is not None
+    came = problem.exact(p)
+    parts = came if isinstance(came, tuple | list) else (came,)
+    if len(parts) != len(problem.outputs):
+        raise ProblemError(f"exact(p) must return {len(problem.outputs)} output(s), got {len(parts)}.")
+    return [values(lambda _, part=part: part, p, "exact") for part in parts]  # type: ignore[misc]
 
 
 def rectangle(problem: Problem) -> Box:

@@ -15,6 +15,7 @@ from torch import Tensor
 from .ansatz import build_in
 from .conditions import Constraint
 from .domains import Sampler
+from .errors import ProblemError
 from .jet import LAPLACIAN, VALUE, Jet, Linearization, Plan, linearize
 from .points import TIME, Points
 from .problem import Problem, record
@@ -65,13 +66,16 @@ def measure_scales(problem: Problem, seed: int = 0) -> Scales:
             wavenumber = _dispersed(blocks[c.name], wavenumber)
     sizes = {c.name: _size(blocks[c.name], wavenumber) for c in constraints}
     response = {
-        c.name: _response(blocks[c.name], bounds, wavenumber, sampler) if c.on_interior else 1 / sizes[c.name]
+        c.name: _response(blocks[c.name], bounds, wavenumber, sampler)
+        if c.on_interior
+        else _held(blocks[c.name], bounds)
         for c in constraints
     }
     driven = {c.name: _data(problem, c, sampler) * response[c.name] for c in constraints}
     amplitude = max(driven[c.name] * (GENEROUS if c.on_interior else 1.0) for c in constraints)
     center = {a: (low + high) / 2 for a, (low, high) in bounds.items()}
-    return Scales(center, half, wavenumber, sizes, response, amplitude or 1.0)
+    # Data that are not finite for the zero field (1 / u, log u) say nothing of its size.
+    return Scales(center, half, wavenumber, sizes, response, amplitude if 0 < amplitude < math.inf else 1.0)
 
 
 def _linearized(problem: Problem, c: Constraint, wavenumber: dict[str, float], sampler: Sampler) -> Linearization:
@@ -126,7 +130,11 @@ def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: float
         coordinates = p.coordinates.repeat_interleave(LINE, dim=0)
         coordinates[:, column] = line.repeat(len(p))
         outward = None if p.outward is None else p.outward.repeat_interleave(LINE, dim=0)
-        data = _at_zero(problem, c, [Points(p.axes, coordinates, outward)]).reshape(len(p), LINE, -1)
+        try:
+            data = _at_zero(problem, c, [Points(p.axes, coordinates, outward)]).reshape(len(p), LINE, -1)
+        except ProblemError:
+            continue  # A line leaves the set that the data are given on.
+        data = torch.nan_to_num(data, 0.0, 0.0, 0.0)
         k = _highest_frequency(data, rounding) / (high - low)
         if k > 0:
             highest[axis] = k
@@ -205,27 +213,39 @@ def _response(
     lowest = {a: math.pi / (high - low) for a, (low, high) in bounds.items()}
     draw = sampler.unit_cube(2000, len(bounds))
     waves = {a: lowest[a] + (wavenumber[a] - lowest[a]) * draw[:, i] for i, a in enumerate(bounds)}
-    square = _symbol_of(block, waves).abs().square()
+    symbol = _symbol_of(block, waves)
+    square = torch.linalg.svdvals(symbol)[:, -1].square()
     for a in bounds:
         # In a finite domain a wavenumber is sharp to half a line width only, so no resonance is infinite.
         shifted = {b: k + lowest[a] / 2 * (a == b) for b, k in waves.items()}
-        square = square + (_symbol_of(block, shifted) - _symbol_of(block, waves)).abs().square()
+        square = square + torch.linalg.svdvals(_symbol_of(block, shifted) - symbol)[:, 0].square()
     return math.sqrt(float((1 / square.clamp(min=1e-300)).mean()))
 
 
+def _held(block: Linearization, bounds: dict[str, tuple[float, float]]) -> float:
+    """The size of the field that a residual of size 1 on a boundary leaves: by its value where that is held, else by
+    its slope over the domain."""
+    value = _coefficient(block, VALUE)
+    return 1 / (value or _size(block, {a: 1 / (high - low) for a, (low, high) in bounds.items()}))
+
+
 def _symbol_of(block: Linearization, waves: dict[str, Tensor]) -> Tensor:
-    """``sum_key c_key (i k)^key`` for each wave at one of the sample points, from the first field and residual."""
-    total = torch.zeros(len(next(iter(waves.values()))), dtype=torch.complex128)
-    which = torch.arange(len(total)) % len(block.values)
+    """``(waves, residuals, fields)``: ``sum_key c_key (i k)^key`` for each wave, at one of the sample points."""
+    fields = 1 + max(c.field for c in block.columns)
+    # Of a complex residual the real part says all: its derivative by the imaginary part is i times minus the other.
+    rows = slice(0, None, 2 if block.complex_parts else 1)
+    coefficients = block.coefficients[:, rows]
+    which = torch.arange(len(next(iter(waves.values())))) % len(coefficients)
+    total = torch.zeros(len(which), coefficients.shape[1], fields, dtype=torch.complex128)
     for i, column in enumerate(block.columns):
-        if column.points or column.field:
+        if column.points:
             continue
-        coefficient = block.coefficients[which, 0, i] * (-1j if column.imaginary else 1.0)
         if column.key == LAPLACIAN:
             factor = -sum((k.square() for a, k in waves.items() if a != TIME), start=torch.zeros(()))
         else:
             factor = torch.ones(())
             for axis in column.key:
                 factor = factor * 1j * waves[axis]
-        total = total + coefficient * factor
-    return total
+        factor = factor * (-1j if column.imaginary else 1.0)
+        total[:, :, column.field] += coefficients[which, :, i] * factor.reshape(-1, 1)
+    return torch.nan_to_num(total, 0.0, 0.0, 0.0)

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .domains import Box, Domain
-from .equations import PointSources
+from .equations import PointSources, SurfaceStart
 from .errors import StorageError, UsageError
 from .integrity import checksums
-from .jet import Jet, MissingDerivativeError, make_plan
+from .jet import Jet, make_plan
 from .model import Model
 from .plots import draw
 from .points import Points
@@ -83,10 +83,8 @@ class Solution:
         axes = p.axes
         every = [*axes, *(a + b for a in axes for b in axes)]
         with torch.no_grad():
-            try:
-                jets = self.model.fields_at(p, make_plan(axes, frozenset(derivatives or every)))
-            except MissingDerivativeError as missing:
-                raise UsageError(f"Ask for the derivatives {sorted(missing.keys)} too.") from None
+            asked = frozenset(derivatives or every) - {"value"}
+            jets = self.model.fields_at(p, make_plan(axes, asked))
         return jets[0] if len(jets) == 1 else jets
 
     @cached_property
@@ -183,8 +181,8 @@ class Solution:
             "network": network.configuration() if isinstance(network, Siren) else own,
             "ansatz": None if ansatz is None else {"name": "own"},
         }
-        if isinstance(ansatz, PointSources):
-            described["ansatz"] = {"name": "point sources", **asdict(ansatz)}
+        if isinstance(ansatz, PointSources | SurfaceStart):
+            described["ansatz"] = {"name": type(ansatz).__name__, **asdict(ansatz)}
         return json.dumps(described)
 
     @property
@@ -268,10 +266,13 @@ def _network(described: dict[str, Any], dtype: torch.dtype) -> nn.Module:
 def _ansatz(described: dict[str, Any] | None) -> Any:
     if described is None:
         return None
-    if described["name"] != "point sources":
-        raise StorageError("The solution was made with an own ansatz: pass Solution.load(folder, ansatz=...).")
-    sources = tuple(tuple(source) for source in described["sources"])
-    return PointSources(sources, tuple(described["slownesses"]))
+    arguments = {k: v for k, v in described.items() if k != "name"}
+    if described["name"] == "PointSources":
+        sources = tuple(tuple(source) for source in arguments["sources"])
+        return PointSources(sources, tuple(arguments["slownesses"]))
+    if described["name"] == "SurfaceStart":
+        return SurfaceStart(tuple(map(tuple, arguments["points"])), arguments["slowness"], arguments["width"])
+    raise StorageError("The solution was made with an own ansatz: pass Solution.load(folder, ansatz=...).")
 
 
 def read_report(folder: Path) -> Report:

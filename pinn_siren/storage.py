@@ -104,6 +104,9 @@ def locked(folder: str | Path) -> Iterator[None]:
         with open(path, "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # The one before may have removed the file between opening and locking: then the lock is on nothing.
+                if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
+                    raise BlockingIOError
             except OSError:
                 raise StorageError(
                     f"Another run writes into {folder}: wait for it, or name another folder with --out."

@@ -131,8 +131,10 @@ class Trainer:
 
     def _record(self, loss: Tensor, elapsed: float) -> None:
         """Add a row to the history's columns."""
-        row = {"step": float(self.steps), "seconds": self.seconds + elapsed, "loss": float(loss)}
+        row = {"step": float(self.steps), "seconds": self.seconds + elapsed, "loss": 0.0}
         row |= {name: float(term) for name, term in self.objective.latest.items()}
+        # Of the same evaluation as its terms: a line search looks at several points.
+        row["loss"] = sum(float(term) for term in self.objective.latest.values())
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
 

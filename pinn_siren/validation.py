@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .errors import PinnSirenError, ProblemError
+from .errors import PinnSirenError
 from .points import Points
-from .problem import Problem
+from .problem import Problem, exact_outputs
 from .provenance import Provenance
 from .reference import GridSolution, Reference, converge
 
@@ -23,6 +23,7 @@ Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
 
 WIDEST_BAR = 1e-2
 """A reference whose own error bar is wider than this vouches for nothing."""
+INFINITE = "infinite"
 OWN_GRID = {1: 513, 2: 129, 3: 33}
 
 
@@ -84,13 +85,12 @@ class Report:
     def from_json(cls, text: str) -> Report:
         """The report back from its JSON text. Raises ``TypeError`` or ``ValueError`` for another text."""
         plain = {k: v for k, v in json.loads(text).items() if k != "checksums"}
-        if plain.get("estimate", 0) is None:
-            plain["estimate"] = math.inf
-        return cls(**plain)
+        restored: dict[str, Any] = {k: math.inf if v == INFINITE else v for k, v in plain.items()}
+        return cls(**restored)
 
     def to_json(self, checksums: dict[str, str]) -> str:
-        """The report as JSON text, infinities as null, with the checksums of the stored arrays."""
-        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in self.as_dict().items()}
+        """The report as JSON text, infinities as ``"infinite"``, with the checksums of the stored arrays."""
+        plain = {k: INFINITE if isinstance(v, float) and not math.isfinite(v) else v for k, v in self.as_dict().items()}
         return json.dumps({**plain, "checksums": checksums}, indent=2) + "\n"
 
     def __str__(self) -> str:
@@ -134,9 +134,16 @@ def shown_bar(bar: float | None, order: float | None) -> str:
     return ("no bar: the grids do not converge" if bar is None else f"{bar:.1e}") + seen
 
 
-def relative_l2(u: NDArray[Any], truth: NDArray[Any], weights: NDArray[np.float64]) -> float:
-    """``|u - truth|_2 / |truth|_2``, quadrature-weighted, nodes with NaN left out."""
-    known = ~(np.isnan(u) | np.isnan(truth))
+def relative_l2(u: NDArray[Any], truth: NDArray[Any], weights: NDArray[np.float64]) -> float | None:
+    """``|u - truth|_2 / |truth|_2``, quadrature-weighted, nodes where the truth is masked (NaN) left out.
+
+    Infinite where ``u`` is NaN at any other node; None where the truth is nowhere known.
+    """
+    known = ~np.isnan(truth)
+    if not known.any():
+        return None
+    if not np.isfinite(u[known]).all():
+        return math.inf
     w = weights[known]
     size = float(np.sqrt(np.sum(w * np.abs(truth[known]) ** 2)))
     error = float(np.sqrt(np.sum(w * np.abs(u[known] - truth[known]) ** 2)))
@@ -144,8 +151,9 @@ def relative_l2(u: NDArray[Any], truth: NDArray[Any], weights: NDArray[np.float6
 
 
 def max_error(u: NDArray[Any], truth: NDArray[Any]) -> float:
-    """The largest ``|u - truth|``, NaN left out."""
-    return float(np.nanmax(np.abs(u - truth)))
+    """The largest ``|u - truth|`` where the truth is known; infinite where ``u`` is NaN there."""
+    gap = np.abs(u - truth)[~np.isnan(truth)]
+    return float(gap.max()) if np.isfinite(gap).all() else math.inf
 
 
 def judge(
@@ -161,7 +169,8 @@ def judge(
 
     def worst(one: str, other: str) -> float | None:
         pairs = [(n + one, n + other) for n in outputs if n + one in fields and n + other in fields]
-        return max((relative_l2(fields[a], fields[b], weights) for a, b in pairs), default=None)
+        errors = [relative_l2(fields[a], fields[b], weights) for a, b in pairs]
+        return max((e for e in errors if e is not None), default=None)
 
     to_exact, difference = worst("", "_exact"), worst("", "_reference")
     against = "exact" if to_exact is not None else "reference" if difference is not None else "none"
@@ -201,15 +210,8 @@ def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]
     if problem.exact is None:
         return {}
     points = Points(problem.domain.axes, torch.from_numpy(grid.nodes()))
-    came = problem.exact(points)
-    parts = came if isinstance(came, tuple | list) else (came,)
-    if len(parts) != len(problem.outputs) or any(tuple(part.shape) != (len(points),) for part in parts):
-        shapes = [tuple(part.shape) for part in parts]
-        raise ProblemError(
-            f"exact(p) must return a tensor of shape (n,) for each of {', '.join(problem.outputs)}, got {shapes}."
-        )
-    shape = grid.shape
-    return {f"{n}_exact": part.numpy().reshape(shape) for n, part in zip(problem.outputs, parts, strict=True)}
+    parts = exact_outputs(problem, points)
+    return {f"{n}_exact": part.numpy().reshape(grid.shape) for n, part in zip(problem.outputs, parts, strict=True)}
 
 
 def own_grid(bounds: dict[str, tuple[float, float]]) -> GridSolution:
@@ -233,9 +235,12 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
     reference, why = None, None
     try:
         reference = solve_reference(problem)
-    except PinnSirenError as error:
-        # The network is trained by now: what the reference cannot take is said, and nothing is lost.
-        why = str(error)
+    except Exception as error:
+        # The network is trained by now: what the reference cannot take is said, and nothing is lost. Only an own
+        # reference may raise anything; an error of ours that is no statement about the problem must show.
+        if not isinstance(error, PinnSirenError) and problem.reference is None:
+            raise
+        why = str(error) if isinstance(error, PinnSirenError) else f"reference: {type(error).__name__}: {error}"
     grid = reference.finest if reference is not None else own_grid(problem.physical_domain.bounds)
     exact = exact_values(problem, grid)
     if problem.free_constant:

@@ -33,6 +33,13 @@ class Mean(Problem):
         return u.laplacian - u.value.mean()
 
 
+class Named(Problem):
+    outputs = ("x",)
+
+    def residual(self, p, u):
+        return u.laplacian
+
+
 class Heat(Problem):
     def residual(self, p, u):
         return u.t - u.laplacian
@@ -88,16 +95,17 @@ WRONG = {
     "nowhere on the boundary": (lambda: poisson(conditions=[Dirichlet(0, on=lambda p: p.x > 2)]), "matches none"),
     "incompatible fluxes": (
         lambda: poisson(source=1.0, conditions=[Neumann(0)], exact=None),
-        "integral, 1, must equal the flux",
+        "must balance the flux: its integral is 1",
     ),
     "not pointwise": (lambda: Mean(domain=SQUARE, conditions=[Dirichlet(0)]), "pointwise"),
     "exact, wrong sign": (lambda: poisson(exact=lambda p: -sine(p)), "exact does not satisfy the equation"),
     "exact, wrong factor": (lambda: poisson(exact=lambda p: 1.001 * sine(p)), "exact does not satisfy the equation"),
-    "exact, wrong data": (lambda: poisson(conditions=[Dirichlet(0.1)]), "exact does not satisfy the dirichlet"),
-    "exact, wrong rate": (
-        lambda: string(exact=lambda p: torch.sin(torch.pi * p.x) * torch.cos(torch.pi * p.t - 0.3)),
-        "exact does not satisfy the initial",
-    ),
+    "no condition on a side": (lambda: poisson(conditions=[Dirichlet(0, on="left")], exact=None), "right"),
+    "no start": (lambda: string(conditions=[Dirichlet(0)]), "Initial"),
+    "absorbing over a wall": (lambda: helmholtz(conditions=[Dirichlet(1, on="left"), Absorbing()]), "left"),
+    "an output like an axis": (lambda: Named(domain=SQUARE, conditions=[Dirichlet(0)]), "'x' has the name of an axis"),
+    "weight": (lambda: poisson(conditions=[Dirichlet(0, weight=-1.0)]), "weight of dirichlet must be a positive"),
+    "exact of two outputs": (lambda: poisson(exact=lambda p: (sine(p), sine(p))), r"1 output\(s\), got 2"),
 }  # fmt: skip
 
 
@@ -109,6 +117,11 @@ def test_a_wrong_statement_is_an_error(name):
 
 
 DOUBTFUL = {
+    "exact, wrong data": (lambda: poisson(conditions=[Dirichlet(0.1)]), "exact does not satisfy the dirichlet"),
+    "exact, wrong start": (
+        lambda: string(exact=lambda p: torch.sin(torch.pi * p.x) * torch.cos(torch.pi * p.t - 0.3)),
+        "exact does not satisfy the initial",
+    ),
     "corner": (lambda: string(conditions=[Dirichlet(1.0), Initial(0, rate=0)]), "disagree where they meet"),
     "corner, heat": (lambda: Heat(domain=STRING, conditions=[Dirichlet(0), Initial(lambda p: p.x)]), "x=1"),
     "resonance": (lambda: helmholtz(wavenumber=math.sqrt(5) * math.pi, conditions=[Dirichlet(0)]), "resonates"),
@@ -140,6 +153,19 @@ RIGHT = {
         conditions=[Periodic("x"), Dirichlet(0, on="bottom"), Dirichlet(0, on="top")], exact=None
     ),
     "sides apart": lambda: poisson(conditions=[Dirichlet(0, on=s) for s in ("left", "right", "bottom", "top")]),
+    "periodic exact": lambda: Poisson(
+        domain=Box(x=(0, 1), y=(0, 1)),
+        source=lambda p: -8 * torch.pi**2 * torch.sin(2 * torch.pi * p.x) * torch.sin(2 * torch.pi * p.y),
+        conditions=[Periodic("x"), Dirichlet(0, on="bottom"), Dirichlet(0, on="top")],
+        exact=lambda p: torch.sin(2 * torch.pi * p.x) * torch.sin(2 * torch.pi * p.y),
+    ),
+    "exact from a table": lambda: poisson(exact=lambda p: torch.from_numpy(sine(p).numpy())),
+    "exact outside the layer": lambda: helmholtz(
+        domain=Box(x=(0, 2)),
+        source=0.0,
+        conditions=[Dirichlet(1, on="left"), PML(0.5, on="right")],
+        exact=lambda p: torch.exp(9j * p.x),
+    ),
     "layer": lambda: helmholtz(conditions=[PML(thickness=0.3)]),
     "complex exact": lambda: helmholtz(
         source=0.0,

@@ -55,3 +55,19 @@ def test_a_short_solve_lands_in_its_band(name):
 def test_an_equation_of_ones_own_has_no_reference():
     with pytest.raises(NoReferenceError, match="AllenCahn"):
         solve_reference(load_problem(FOLDER / "allen_cahn.py"))
+
+
+def test_a_front_from_a_surface_takes_the_right_branch():
+    import torch
+
+    from pinn_siren import Box, Eikonal
+
+    y = torch.linspace(0, 1, 101, dtype=torch.float64)
+    problem = Eikonal(
+        domain=Box(x=(0, 1), y=(0, 1)),
+        velocity=2.0,
+        surface=torch.stack([0 * y, y], dim=1),
+        exact=lambda p: p.x / 2,
+    )
+    report = solve(problem, points=400, steps=80, tolerance=2e-2, seed=7, device="cpu", progress=False).report
+    assert report.verdict == "certified", report

@@ -201,7 +201,7 @@ def test_norms_are_quadrature_weighted_and_leave_masked_nodes_out():
 
     x = np.array([0.0, 0.1, 1.0])
     grid = GridSolution({"x": x}, {})
-    fields = {"u": np.array([1.0, 1.0, np.nan]), "u_exact": np.array([2.0, 1.0, 5.0])}
+    fields = {"u": np.array([1.0, 1.0, 5.0]), "u_exact": np.array([2.0, 1.0, np.nan])}
     figures = judge(grid, fields, ("u",), None, None, 1e-3)
     weights = np.array([0.05, 0.5])
     assert figures.relative_l2 == pytest.approx(np.sqrt(weights[0] * 1 / (weights[0] * 4 + weights[1])))
@@ -224,3 +224,28 @@ def test_an_own_network_is_asked_for_on_loading(tmp_path):
         Solution.load(tmp_path / "own")
     loaded = Solution.load(tmp_path / "own", network=Wide())
     np.testing.assert_array_equal(loaded([[0.4]]), solution([[0.4]]))
+
+
+def test_nan_is_never_certified():
+    """Nodes where the network is NaN are errors, not nodes to leave out."""
+    from pinn_siren.validation import relative_l2
+
+    weights, truth = np.ones(3), np.array([1.0, 2.0, np.nan])
+    assert relative_l2(np.array([1.0, np.nan, 0.0]), truth, weights) == np.inf
+    assert relative_l2(np.array([1.0, 2.0, np.nan]), truth, weights) == 0.0
+    assert relative_l2(np.ones(3), np.full(3, np.nan), weights) is None
+
+
+def test_a_zero_solution_is_kept_and_verified(tmp_path):
+    problem = Poisson(domain=Box(x=(0, 1)), source=0.0, conditions=[Dirichlet(0)], exact=lambda p: 0.0)
+    solution = solve(problem, steps=5, points=32, device="cpu", progress=False)
+    solution.save(tmp_path / "zero")
+    assert solution.report.relative_l2 == np.inf and solution.report.verdict == "failed"
+    assert verify(tmp_path / "zero")[1] == []
+    assert "inf" in str(Solution.load(tmp_path / "zero").report)
+
+
+def test_an_own_reference_that_raises_loses_nothing():
+    problem = Poisson(domain=Box(x=(0, 1)), source=1.0, conditions=[Dirichlet(0)], reference=lambda cells: 1 / 0)
+    report = solve(problem, steps=5, points=32, device="cpu", progress=False).report
+    assert report.verdict == "unverified" and "ZeroDivisionError" in report.no_reference

@@ -1,8 +1,9 @@
 """The built-in equations: Poisson, eikonal, Helmholtz and wave."""
 
-from .eikonal import Eikonal, PointSources
+from .eikonal import Eikonal
 from .helmholtz import Helmholtz
 from .poisson import Poisson
+from .sources import PointSources, SurfaceStart
 from .wave import Wave
 
-__all__ = ["Eikonal", "Helmholtz", "PointSources", "Poisson", "Wave"]
+__all__ = ["Eikonal", "Helmholtz", "PointSources", "Poisson", "SurfaceStart", "Wave"]

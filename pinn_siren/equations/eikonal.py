@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,41 +12,14 @@ from torch import Tensor
 from ..coefficients import Coefficient, values
 from ..conditions import Constraint
 from ..errors import ProblemError
-from ..jet import Jet, JetPoints
-from ..jet.functions import sqrt
+from ..jet import Jet
 from ..points import Points
 from ..problem import Problem, rectangle
 from ..reference import solve_eikonal
+from .sources import PointSources, surface_start
 
 if TYPE_CHECKING:
     from ..reference import GridSolution
-
-
-@dataclass(frozen=True, eq=False)
-class PointSources:
-    """The ansatz ``T_i = T0_i (1 + u_i)``, with ``T0_i`` the travel time at the source's own slowness.
-
-    It takes the singularity at the source out of the unknown (Fomel, Luo and Zhao 2009, doi 10.1016/j.jcp.2009.05.029).
-    """
-
-    sources: tuple[tuple[float, ...], ...]
-    slownesses: tuple[float, ...]
-
-    def __call__(self, p: Points, *factors: Jet) -> tuple[Jet, ...]:
-        """The travel times from the factors, a source each."""
-        assert isinstance(p, JetPoints)
-        return tuple(
-            self._distance(p, s) * slowness * (1 + u)
-            for s, slowness, u in zip(self.sources, self.slownesses, factors, strict=True)
-        )
-
-    @staticmethod
-    def _distance(p: JetPoints, source: tuple[float, ...]) -> Jet:
-        squares: Any = 0.0
-        for axis, s in zip(p.space_axes, source, strict=True):
-            squares = squares + (getattr(p, axis) - s) ** 2
-        # At the source itself the derivatives are infinite; the value, zero, is all that is asked for there.
-        return squares.apply(sqrt)
 
 
 class Eikonal(Problem):
@@ -82,7 +54,14 @@ class Eikonal(Problem):
             ansatz = PointSources(tuple(map(tuple, at.coordinates.tolist())), tuple(slownesses.tolist()))
             object.__setattr__(self, "ansatz", ansatz)
         else:
-            self._places("surface")
+            places = self._places("surface")
+            at = Points(self.domain.axes, torch.tensor(places, dtype=torch.float64))
+            slowness = float((1 / values(self.velocity, at, "velocity")).mean())
+            object.__setattr__(self, "ansatz", surface_start(places, slowness, self._size))
+
+    @property
+    def _size(self) -> float:
+        return math.dist(*zip(*self.domain.bounds.values(), strict=True))
 
     def _places(self, name: str) -> list[list[float]]:
         """The source or surface points as ``m`` lists of ``d`` numbers."""
@@ -114,8 +93,7 @@ class Eikonal(Problem):
         parts = [velocity * torch.linalg.vector_norm(u.grad, dim=-1) - 1 for u in times]
         if self.surface is not None:
             # Divided by the time to cross the domain, to be nondimensional like the first part.
-            size = math.dist(*zip(*self.domain.bounds.values(), strict=True))
-            parts += [u.value.clamp(max=0.0) * velocity / size for u in times]
+            parts += [u.value.clamp(max=0.0) * velocity / self._size for u in times]
         return tuple(parts)
 
     def constraints(self) -> list[Constraint]:
@@ -126,7 +104,8 @@ class Eikonal(Problem):
         places = torch.tensor(self._places("surface"), dtype=torch.float64)
 
         def sample(n: int, sampler: Any) -> list[Points]:
-            return [Points(self.domain.axes, places.to(device=sampler.device, dtype=sampler.dtype))]
+            chosen = torch.randperm(len(places), generator=sampler.generator, device=sampler.device)[:n].cpu()
+            return [Points(self.domain.axes, places[chosen].to(device=sampler.device, dtype=sampler.dtype))]
 
         def zero(points: list[Points], fields: list[tuple[Jet, ...]]) -> Tensor:
             return fields[0][0].value

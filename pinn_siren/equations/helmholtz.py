@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..reference import GridSolution
 
 CELLS_PER_WAVELENGTH = 20
+MOST_UNKNOWNS = {2: 400_000, 3: 45_000}
+"""Of the finest reference grid, by the number of axes."""
 
 
 class Helmholtz(Problem):
@@ -40,6 +42,8 @@ class Helmholtz(Problem):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.wavenumber, int | float):
+            raise ProblemError("wavenumber must be a number; a medium that varies is speed=, a function of points.")
         if not self.wavenumber > 0:
             raise ProblemError(f"wavenumber must be positive, got {self.wavenumber}.")
 
@@ -67,10 +71,14 @@ class Helmholtz(Problem):
             return cells
         slowest = self._shortest_wavelength()
         bounds = self.domain.bounds
-        return {
+        wanted = {
             a: max(n, math.ceil(CELLS_PER_WAVELENGTH * (bounds[a][1] - bounds[a][0]) / slowest))
             for a, n in cells.items()
         }
+        # The finest grid has four times the cells along each axis, and its sparse LU must fit into memory.
+        size = math.prod(4 * n for n in wanted.values())
+        fit = min(1.0, (MOST_UNKNOWNS.get(len(wanted), size) / size) ** (1 / len(wanted)))
+        return {a: max(4, int(n * fit)) for a, n in wanted.items()}
 
     def _shortest_wavelength(self) -> float:
         axes = [torch.linspace(*bounds, 25, dtype=torch.float64) for bounds in self.domain.bounds.values()]

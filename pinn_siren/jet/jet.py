@@ -18,11 +18,11 @@ from .plan import LAPLACIAN, VALUE, Plan, canonical
 from .rules import Derivatives
 
 
-class MissingDerivativeError(Exception):
+class MissingDerivativeError(ProblemError):
     """A derivative was asked for that the jet does not carry; the evaluation adds it and starts again."""
 
     def __init__(self, keys: frozenset[str]) -> None:
-        super().__init__(f"missing derivatives {sorted(keys)}")
+        super().__init__(f"{', '.join(sorted(keys))} is not carried here: ask for it, as in solution.jet(p, [...]).")
         self.keys = keys
 
 
@@ -218,7 +218,7 @@ class JetPoints(Points):
         axes = self.__dict__.get("axes", ())
         if name not in axes:
             return super().__getattr__(name)
-        return coordinate(self, self.plan, name)
+        return coordinate(Points(axes, self.coordinates, self.outward), self.plan, name)
 
 
 def coordinate(points: Points, plan: Plan, axis: str) -> Jet:

@@ -31,6 +31,8 @@ class Adam(Stage):
     warmup: int = 50
 
     def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise UsageError(f"Adam's learning rate must be positive, got {self.lr}.")
         if self.schedule not in ("cosine", "exponential", "constant"):
             raise UsageError(f"Adam's schedule is 'cosine', 'exponential' or 'constant', got {self.schedule!r}.")
 
