@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 import torch
@@ -19,15 +19,14 @@ from .conditions import Boundary, Constraint, Dirichlet, Initial, Neumann
 from .domains import Box, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import NoReferenceError, ProblemError
-from .jet import Jet, Plan, lift
+from .exactness import exact_solution
+from .jet import Jet, Plan
 from .points import TIME, Points
-from .problem import Problem, exact_outputs, record
+from .problem import Problem, record
 from .scales import Scales
 from .system import checked
 
 SAMPLES = 400
-EXACT_TOLERANCE = 1e-6
-"""How large the exact solution's residual may be, of the size of its own terms."""
 CORNER_TOLERANCE = 1e-3
 TINY = 8
 """Cells an axis of the reference solve that only looks whether the statement can be solved."""
@@ -154,98 +153,6 @@ def assigned(problem: Problem, sampler: Sampler) -> None:
     if problem.reference is None:
         with suppress(NoReferenceError):
             problem.finite_differences(problem.cells(TINY))
-
-
-def exact_solution(problem: Problem, sampler: Sampler) -> Iterator[str]:
-    """``exact`` satisfies the equation, and every condition, judged against the size of their own terms.
-
-    An ``exact`` that torch cannot differentiate (a table, a special function of another library) is left unchecked.
-    """
-    if problem.exact is None or problem.fields != problem.outputs:
-        return
-    region = problem.physical_domain
-    inside = region.interior(100, sampler)
-    exact_outputs(problem, inside)
-    for c in problem.constraints():
-        points = c.sample(100, sampler)
-        known = torch.stack([region.contains(p.coordinates) for p in points]).all(0)
-        points = [p[known] for p in points]
-        if not bool(known.any()):
-            continue
-        try:
-            left, size = _left_over(problem, c, points, inside)
-        except _NotDifferentiableError:
-            return
-        if size == 0 or left <= EXACT_TOLERANCE * size:
-            continue
-        message = (
-            f"exact does not satisfy the {c.name}: its residual is {left:.2e}, where a change of the field by its own "
-            f"size makes {size:.2e}. Look at signs and factors in exact, the source and the data."
-        )
-        if c.name == "equation":
-            raise ProblemError(message)
-        yield message
-
-
-class _NotDifferentiableError(Exception):
-    """The exact solution is no differentiable torch function."""
-
-
-def _left_over(problem: Problem, c: Constraint, points: list[Points], inside: Points) -> tuple[float, float]:
-    """Root mean squares of the exact solution's residual, and of the change that another field makes."""
-
-    def evaluate(plan: Plan) -> tuple[Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(3)
-        exact = [_exact_jets(problem, p, plan) for p in points]
-        # Sizes from inside: on a boundary where u = 0 the field has no size of its own.
-        sizes = [_sizes(u) for u in _exact_jets(problem, inside, plan)]
-        other = [tuple(_disturbed(u, s, generator) for u, s in zip(jets, sizes, strict=True)) for jets in exact]
-        return torch.stack(checked(c, points, exact)), torch.stack(checked(c, points, other))
-
-    left, disturbed = record(evaluate, problem)[0]
-    known = torch.isfinite(left) & torch.isfinite(disturbed)
-    if not bool(known.any()):
-        return 0.0, 0.0
-    rms = [float(r[known].abs().square().mean().sqrt()) for r in (left, disturbed - left)]
-    return rms[0], rms[1]
-
-
-def _exact_jets(problem: Problem, p: Points, plan: Plan) -> tuple[Jet, ...]:
-    """Jets of the exact solution by autograd."""
-
-    def output(i: int) -> Callable[[Points], Tensor]:
-        def one(q: Points) -> Tensor:
-            part = exact_outputs(problem, q)[i]
-            return part.to(torch.complex128) if problem.complex_valued else part
-
-        return one
-
-    try:
-        jets = tuple(lift(output(i), p, plan) for i in range(len(problem.outputs)))
-    except (RuntimeError, TypeError) as error:
-        raise _NotDifferentiableError from error
-    for i, u in enumerate(jets):
-        varies = float((u.value - u.value[:1]).abs().max()) > 0
-        if varies and plan.order and not bool((u.channels[1:] != 0).any()) and not _has_graph(output(i), p):
-            raise _NotDifferentiableError
-    return jets
-
-
-def _has_graph(one: Callable[[Points], Tensor], p: Points) -> bool:
-    return one(p.replace(p.coordinates.detach().clone().requires_grad_())).requires_grad
-
-
-def _sizes(u: Jet) -> Tensor:
-    """``(C, 1)``: the root mean square of every channel, infinities left out."""
-    square = u.channels.abs().square()
-    known = torch.isfinite(square)
-    return (torch.where(known, square, 0.0).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)).sqrt()
-
-
-def _disturbed(u: Jet, sizes: Tensor, generator: torch.Generator) -> Jet:
-    """Every channel changed by about its own size, independently."""
-    noise = torch.randn(u.channels.shape, generator=generator, dtype=torch.float64)
-    return Jet(u.channels + noise * sizes, u.plan, u.points)
 
 
 def corners(problem: Problem, sampler: Sampler) -> Iterator[str]:

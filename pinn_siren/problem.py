@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 import torch
 from torch import Tensor
 
-from .coefficients import values
-from .conditions import PML, Coefficient, ConditionBase, Constraint, unique_names
+from .coefficients import Coefficient, values
+from .conditions import PML, ConditionBase, Constraint, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan

@@ -1,0 +1,77 @@
+"""What a condition turns into: constraints C_m = 0 on Omega_m."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..domains import Domain, On, Sampler
+from ..errors import ProblemError, suggest
+from ..points import Points
+
+Parts = Tensor | tuple[Tensor, ...]
+Fields = tuple[Any, ...]
+"""The jets of all fields at some points (``pinn_siren.jet.Jet``)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """``C(p, u) = 0`` on ``Omega``: a residual and the points where it must vanish.
+
+    ``sample(n, sampler)`` gives one set of points, or several matched ones (periodic faces);
+    ``residual(points, fields)`` takes them with the jets of all fields at each, and returns ``(n,)`` or a tuple.
+    """
+
+    name: str
+    sample: Callable[[int, Sampler], list[Points]]
+    residual: Callable[[list[Points], list[Fields]], Parts]
+    weight: float = 1.0
+    on_interior: bool = False
+
+
+class ConditionBase(ABC):
+    """A condition beside the equation."""
+
+    @abstractmethod
+    def constraints(self, problem: Any) -> list[Constraint]:
+        """The constraints that state this condition for a problem (``pinn_siren.problem.Problem``)."""
+
+
+def pick(fields: Fields, output: str | None, problem: Any, name: str) -> Any:
+    """The jet that a condition speaks of. Raises ``ProblemError`` where several outputs leave it open."""
+    names = problem.fields
+    if output is None:
+        if len(names) > 1:
+            raise ProblemError(f"{name} needs output=, one of {', '.join(names)}: the problem has several outputs.")
+        return fields[0]
+    if output not in names:
+        raise ProblemError(f"{name}(output={output!r}): the outputs are {', '.join(names)}.{suggest(output, names)}")
+    return fields[names.index(output)]
+
+
+def on_boundary(domain: Domain, on: On) -> Callable[[int, Sampler], list[Points]]:
+    """Samples the spatial boundary where ``on`` says."""
+    return lambda n, sampler: [domain.boundary(n, sampler, on)]
+
+
+def label_of(name: str, on: On, output: str | None) -> str:
+    """The name of a loss term: the condition, where it holds, and for which output."""
+    where = (
+        on if isinstance(on, str) else "" if on is None else getattr(on, "__name__", "part").replace("<lambda>", "part")
+    )
+    return " ".join(part for part in (name, where, output or "") if part)
+
+
+def unique_names(constraints: Sequence[Constraint]) -> list[Constraint]:
+    """The same constraints with repeated names numbered, so that loss terms can be told apart."""
+    seen: dict[str, int] = {}
+    renamed = []
+    for c in constraints:
+        seen[c.name] = seen.get(c.name, 0) + 1
+        name = c.name if seen[c.name] == 1 else f"{c.name} {seen[c.name]}"
+        renamed.append(Constraint(name, c.sample, c.residual, c.weight, c.on_interior))
+    return renamed

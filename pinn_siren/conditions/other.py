@@ -1,0 +1,106 @@
+"""The first time, periodic axes, and anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..coefficients import Coefficient, values
+from ..domains import Box, On, Sampler
+from ..errors import ProblemError
+from ..points import Points
+from .base import ConditionBase, Constraint, Fields, Parts, label_of, on_boundary, pick
+
+
+@dataclass(frozen=True, eq=False)
+class Initial(ConditionBase):
+    """``u = value`` and, where ``rate`` is given, ``du/dt = rate`` at the first time."""
+
+    value: Coefficient
+    rate: Coefficient | None = None
+    output: str | None = None
+    weight: float = 1.0
+
+    def constraints(self, problem: Any) -> list[Constraint]:
+        """The value, and the rate where it is given."""
+
+        def value(points: list[Points], fields: list[Fields]) -> Tensor:
+            u = pick(fields[0], self.output, problem, "Initial")
+            return u.value - values(self.value, points[0], "Initial value")
+
+        def rate(points: list[Points], fields: list[Fields]) -> Tensor:
+            u = pick(fields[0], self.output, problem, "Initial")
+            return u.t - values(self.rate or 0.0, points[0], "Initial rate")
+
+        def sample(n: int, sampler: Sampler) -> list[Points]:
+            return [problem.domain.start(n, sampler)]
+
+        stated = [Constraint(label_of("initial", None, self.output), sample, value, self.weight)]
+        if self.rate is not None:
+            stated.append(Constraint(label_of("initial rate", None, self.output), sample, rate, self.weight))
+        return stated
+
+
+@dataclass(frozen=True, eq=False)
+class Periodic(ConditionBase):
+    """``u`` and its derivatives along ``axis``, up to the equation's order minus one, agree at both ends of it."""
+
+    axis: str
+    output: str | None = None
+    weight: float = 1.0
+
+    def constraints(self, problem: Any) -> list[Constraint]:
+        """One constraint with a part a derivative, on matched points of the two faces."""
+        domain = problem.domain
+        if not isinstance(domain, Box):
+            raise ProblemError(f"Periodic needs a Box, got {domain}.")
+        if self.axis not in domain.space_axes:
+            raise ProblemError(
+                f"Periodic({self.axis!r}) names no space axis of {domain}: use {', '.join(domain.space_axes)}."
+            )
+        order = max(1, problem.order(self.axis))
+
+        def residual(points: list[Points], fields: list[Fields]) -> tuple[Tensor, ...]:
+            low, high = (pick(f, self.output, problem, "Periodic") for f in fields)
+            return tuple(
+                getattr(high, self.axis * m if m else "value") - getattr(low, self.axis * m if m else "value")
+                for m in range(order)
+            )
+
+        def sample(n: int, sampler: Sampler) -> list[Points]:
+            return domain.faces(self.axis, n, sampler)
+
+        return [Constraint(label_of("periodic", self.axis, self.output), sample, residual, self.weight)]
+
+
+@dataclass(frozen=True, eq=False)
+class Condition(ConditionBase):
+    """Anything else: ``residual(p, u) -> (n,)``, or a tuple of them, zero on the boundary where ``on`` says.
+
+    ``on="interior"`` states it inside the domain. With several outputs the residual takes them
+    all, or the one that ``output`` names.
+    """
+
+    residual: Callable[..., Parts]
+    on: On = None
+    output: str | None = None
+    weight: float = 1.0
+
+    def constraints(self, problem: Any) -> list[Constraint]:
+        """One constraint with the user's residual."""
+
+        def residual(points: list[Points], fields: list[Fields]) -> Parts:
+            if self.output is not None:
+                return self.residual(points[0], pick(fields[0], self.output, problem, "Condition"))
+            return self.residual(points[0], *fields[0])
+
+        def inside(n: int, sampler: Sampler) -> list[Points]:
+            return [problem.domain.interior(n, sampler)]
+
+        interior = self.on == "interior"
+        sample = inside if interior else on_boundary(problem.domain, self.on)
+        label = label_of("condition", self.on, None)
+        return [Constraint(label, sample, residual, self.weight, on_interior=interior)]
