@@ -9,7 +9,7 @@ solve: .venv/installed
 	$(BIN)/pinn-siren solve problems/poisson.py problems/eikonal.py problems/helmholtz.py problems/wave.py --tolerance 1e-2
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

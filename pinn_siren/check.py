@@ -31,6 +31,8 @@ CORNER_TOLERANCE = 1e-3
 TINY = 8
 """Cells an axis of the reference solve that only looks whether the statement can be solved."""
 RESERVED = ("mask", "network", "history", "error", "record", "VTKHDF")
+JUMP = 1e-3
+"""How much of itself a coefficient may change within a billionth of the domain."""
 RESONANCE = 1e-3
 """How near k^2 may come to an eigenvalue, relatively."""
 POINTS_A_WAVELENGTH = 4.0
@@ -43,7 +45,7 @@ class StatementWarning(UserWarning):
 def check(problem: Problem, scales: Scales, points: int) -> None:
     """Every check of a problem; ``points`` is the number of collocation points inside. Takes well under a second."""
     sampler = Sampler(torch.Generator().manual_seed(20_011))
-    for examine in (names, weights, coefficients, initial_rate, repeated, assigned, pointwise):
+    for examine in (names, weights, coefficients, jumps, initial_rate, repeated, assigned, pointwise):
         examine(problem, sampler)
     for warn in (exact_solution, corners, resonance, layer, constant):
         for message in warn(problem, sampler):
@@ -72,6 +74,42 @@ def coefficients(problem: Problem, sampler: Sampler) -> None:
     if isinstance(problem, Poisson) and not bool((values(problem.reaction, p, "reaction").real >= 0).all()):
         raise ProblemError("reaction must not be negative: div(diffusion grad u) - reaction u = source is a Poisson "
                            "problem for reaction >= 0; for waves use Helmholtz.")  # fmt: skip
+
+
+def jumps(problem: Problem, sampler: Sampler) -> None:
+    """A diffusion that jumps: the strong form says nothing of the flux there."""
+    if not isinstance(problem, Poisson) or not callable(problem.diffusion):
+        return
+    for axis in problem.domain.space_axes:
+        place, low, high = _steepest(problem, axis, sampler)
+        if abs(high - low) > JUMP * max(abs(high), abs(low)):
+            raise ProblemError(
+                f"diffusion jumps from {low:.4g} to {high:.4g} at {axis}={place:.6g}: div(diffusion grad u) has no "
+                "meaning point by point there, and a solve would be wrong. Smooth the jump over a few collocation points."
+            )
+
+
+def _steepest(problem: Poisson, axis: str, sampler: Sampler) -> tuple[float, float, float]:
+    """Where the diffusion changes most along lines of one axis, and its values on both sides, by bisection."""
+    column, (low, high) = problem.domain.axes.index(axis), problem.domain.bounds[axis]
+    starts = problem.domain.interior(16, sampler).coordinates
+
+    def along(line: Tensor, at: Tensor) -> Tensor:
+        coordinates = line.repeat(len(at), 1)
+        coordinates[:, column] = at
+        return values(problem.diffusion, Points(problem.domain.axes, coordinates), "diffusion").real
+
+    nodes = torch.linspace(low, high, 257, dtype=torch.float64)
+    table = torch.stack([along(line, nodes) for line in starts])
+    steepest = int(table.diff(dim=1).abs().argmax())
+    line, left = starts[steepest // 256], float(nodes[steepest % 256])
+    width = float(nodes[1] - nodes[0])
+    for _ in range(30):
+        width /= 2
+        a, middle, b = along(line, torch.tensor([left, left + width, left + 2 * width], dtype=torch.float64))
+        left += width * bool((b - middle).abs() > (middle - a).abs())
+    a, b = along(line, torch.tensor([left, left + width], dtype=torch.float64)).tolist()
+    return left, a, b
 
 
 def initial_rate(problem: Problem, sampler: Sampler) -> None:

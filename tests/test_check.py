@@ -85,6 +85,10 @@ WRONG = {
     "speed zero somewhere": (lambda: string(speed=lambda p: torch.clamp(p.x - 0.5, min=0)), "speed must be positive"),
     "diffusion zero": (lambda: poisson(diffusion=0.0, exact=None), "diffusion must be positive"),
     "diffusion NaN": (lambda: poisson(diffusion=lambda p: torch.sqrt(p.x - 0.5)), "diffusion.*NaN"),
+    "diffusion jumps": (
+        lambda: poisson(diffusion=lambda p: torch.where(p.y > 0.377, 10.0, 1.0), exact=None),
+        "diffusion jumps from 1 to 10 at y=0.377",
+    ),
     "velocity negative": (lambda: Eikonal(domain=SQUARE, velocity=lambda p: p.x - 0.5, source=(1, 0)), "velocity must"),
     "reaction negative": (lambda: poisson(reaction=-4.0, exact=None), "reaction must not be negative"),
     "wavenumber zero": (lambda: helmholtz(wavenumber=0.0), "wavenumber must be positive"),
@@ -166,6 +170,7 @@ RIGHT = {
         conditions=[Dirichlet(1, on="left"), PML(0.5, on="right")],
         exact=lambda p: torch.exp(9j * p.x),
     ),
+    "steep diffusion": lambda: poisson(diffusion=lambda p: 2 + torch.tanh(50 * (p.x - 0.3)), exact=None),
     "layer": lambda: helmholtz(conditions=[PML(thickness=0.3)]),
     "complex exact": lambda: helmholtz(
         source=0.0,
