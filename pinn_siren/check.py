@@ -85,7 +85,8 @@ def jumps(problem: Problem, sampler: Sampler) -> None:
         if abs(high - low) > JUMP * max(abs(high), abs(low)):
             raise ProblemError(
                 f"diffusion jumps from {low:.4g} to {high:.4g} at {axis}={place:.6g}: div(diffusion grad u) has no "
-                "meaning point by point there, and a solve would be wrong. Smooth the jump over a few collocation points."
+                "meaning point by point there, and a solve would be wrong. Smooth the jump over a few collocation "
+                "points."
             )
 
 
