@@ -128,9 +128,11 @@ def repeated(problem: Problem, sampler: Sampler) -> None:
     """Two conditions of one kind for one output on one side."""
     seen: dict[tuple[type, str, str | None], int] = {}
     for condition in problem.conditions:
-        if not isinstance(condition, Boundary) or callable(condition.on) or not isinstance(problem.domain, Box):
+        if not isinstance(condition, Boundary) or not isinstance(problem.domain, Box):
             continue
         on = condition.on
+        if on is not None and not isinstance(on, str):
+            continue
         for side in (on,) if isinstance(on, str) else problem.domain.side_names():
             key = (type(condition), side, condition.output)
             seen[key] = seen.get(key, 0) + 1

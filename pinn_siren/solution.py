@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .domains import Box, Domain
+from .domains import Domain, from_configuration
 from .equations import PointSources, SurfaceStart
 from .errors import StorageError, UsageError
 from .integrity import checksums
@@ -60,14 +60,9 @@ class Solution:
         warning. Raises ``UsageError`` for another shape.
         """
         p = self._points(points)
-        with torch.no_grad():
-            values = torch.cat([self._observe(self.model(part)) for part in _chunks(p)])
-        outside = ~self.shape.domain.contains(p.coordinates)
-        if bool(outside.any()):
-            warnings.warn(
-                f"{int(outside.sum())} of {len(p)} points lie outside {self.shape.domain}: NaN.", stacklevel=2
-            )
-            values[outside] = torch.nan
+        values, outside = self._evaluate(p)
+        if outside:
+            warnings.warn(f"{outside} of {len(p)} points lie outside {self.shape.domain}: NaN.", stacklevel=2)
         values = values[:, 0] if values.shape[1] == 1 else values
         if isinstance(points, Tensor):
             return values.to(points.device)
@@ -100,11 +95,19 @@ class Solution:
         return self._report if self._report is not None else self.examination.report
 
     def on_grid(self, coordinates: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
-        """Each output on a tensor grid, one dimension an axis in the order of ``coordinates``."""
+        """Each output on a tensor grid, one dimension an axis in the order of ``coordinates``; NaN outside."""
         mesh = np.meshgrid(*coordinates.values(), indexing="ij")
-        values = np.asarray(self(np.stack([m.ravel() for m in mesh], axis=1)))
-        values = values.reshape(*mesh[0].shape, len(self.shape.outputs))
+        found, _ = self._evaluate(self._points(np.stack([m.ravel() for m in mesh], axis=1)))
+        values = found.cpu().numpy().reshape(*mesh[0].shape, len(self.shape.outputs))
         return {name: values[..., i] for i, name in enumerate(self.shape.outputs)}
+
+    @torch.no_grad()
+    def _evaluate(self, p: Points) -> tuple[Tensor, int]:
+        """``(n, outputs)``, NaN outside the domain, and how many points lie there."""
+        values = torch.cat([self._observe(self.model(part)) for part in _chunks(p)])
+        outside = ~self.shape.domain.contains(p.coordinates)
+        values[outside] = torch.nan
+        return values, int(outside.sum())
 
     def save(self, folder: str | Path) -> None:
         """Write ``solution.h5``, ``reference.h5`` (where there is one), ``report.json`` and ``figure.png``.
@@ -239,8 +242,8 @@ class _Shape:
     def configuration(self) -> dict[str, Any]:
         return {
             "equation": self.name,
-            "domain": self.domain.bounds,
-            "physical": self.physical.bounds,
+            "domain": self.domain.configuration(),
+            "physical": self.physical.configuration(),
             "fields": list(self.fields),
             "outputs": list(self.outputs),
             "complex_valued": self.complex_valued,
@@ -250,7 +253,7 @@ class _Shape:
     @classmethod
     def from_configuration(cls, described: dict[str, Any]) -> _Shape:
         return cls(
-            described["equation"], Box(**described["domain"]), Box(**described["physical"]),
+            described["equation"], from_configuration(described["domain"]), from_configuration(described["physical"]),
             tuple(described["fields"]), tuple(described["outputs"]), described["complex_valued"],
             described["earliest"],
         )  # fmt: skip

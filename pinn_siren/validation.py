@@ -243,8 +243,13 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
         why = str(error) if isinstance(error, PinnSirenError) else f"reference: {type(error).__name__}: {error}"
     grid = reference.finest if reference is not None else own_grid(problem.physical_domain.bounds)
     exact = exact_values(problem, grid)
+    outside = ~problem.domain.contains(torch.from_numpy(grid.nodes())).numpy().reshape(grid.shape)
+    exact = {name: np.where(outside, np.nan, values) for name, values in exact.items()}
     if problem.free_constant:
-        exact = {name: values - np.average(values, weights=grid.quadrature()) for name, values in exact.items()}
+        exact = {
+            name: values - np.average(values[~outside], weights=grid.quadrature()[~outside])
+            for name, values in exact.items()
+        }
     fields = _compared(evaluate(grid.coordinates), reference, exact)
     order, bar = (reference.observed_order, reference.error) if reference else (None, None)
     figures = judge(grid, fields, problem.outputs, order, bar, made.tolerance)

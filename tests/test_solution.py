@@ -249,3 +249,23 @@ def test_an_own_reference_that_raises_loses_nothing():
     problem = Poisson(domain=Box(x=(0, 1)), source=1.0, conditions=[Dirichlet(0)], reference=lambda cells: 1 / 0)
     report = solve(problem, steps=5, points=32, device="cpu", progress=False).report
     assert report.verdict == "unverified" and "ZeroDivisionError" in report.no_reference
+
+
+def test_a_problem_on_a_disk_with_a_hole(tmp_path):
+    """Other domains than boxes: conditions on a hole, NaN outside, kept and evaluated again."""
+    from pinn_siren import Disk
+
+    hole = Disk(center=(0.0, 0.0), radius=0.5)
+    problem = Poisson(
+        domain=Disk(radius=1.0) - hole,
+        source=4.0,
+        conditions=[Dirichlet(lambda p: p.x**2 + p.y**2)],
+        exact=lambda p: p.x**2 + p.y**2,
+    )
+    solution = solve(problem, tolerance=2e-2, points=400, seed=4, steps=150, device="cpu", progress=False)
+    assert solution.report.verdict == "certified", solution.report
+    solution.save(tmp_path / "ring")
+    loaded = Solution.load(tmp_path / "ring")
+    with pytest.warns(UserWarning, match="2 of 3"):
+        np.testing.assert_array_equal(np.isnan(loaded([[0.0, 0.7], [0.0, 0.2], [0.9, 0.9]])), [False, True, True])
+    assert verify(tmp_path / "ring")[1] == []

@@ -60,9 +60,8 @@ def on_boundary(domain: Domain, on: On) -> Callable[[int, Sampler], list[Points]
 
 def label_of(name: str, on: On, output: str | None) -> str:
     """The name of a loss term: the condition, where it holds, and for which output."""
-    where = (
-        on if isinstance(on, str) else "" if on is None else getattr(on, "__name__", "part").replace("<lambda>", "part")
-    )
+    where = on if isinstance(on, str) else "" if on is None else getattr(on, "__name__", type(on).__name__.lower())
+    where = where.replace("<lambda>", "part")
     return " ".join(part for part in (name, where, output or "") if part)
 
 

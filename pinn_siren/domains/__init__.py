@@ -1,7 +1,42 @@
 """Domains: they sample, and know their normals."""
 
-from .box import SIDES, Box
-from .domain import Domain, On
-from .sampling import Sampler, Scheme
+from __future__ import annotations
 
-__all__ = ["SIDES", "Box", "Domain", "On", "Sampler", "Scheme"]
+from typing import Any
+
+from ..errors import ProblemError
+from .box import SIDES, Box
+from .csg import SetOperation
+from .domain import Domain, On
+from .polygon import Polygon
+from .product import Product
+from .sampling import Sampler, Scheme
+from .shapes import Ball, Disk
+
+KINDS: dict[str, type[Domain]] = {kind.__name__: kind for kind in (Box, Disk, Ball, Polygon, SetOperation, Product)}
+"""The domains that ``configuration`` describes, by name."""
+
+
+def from_configuration(described: dict[str, Any]) -> Domain:
+    """The domain whose ``configuration()`` this is; intervals alone are a box.
+
+    Raises ``ProblemError`` for another description.
+    """
+    name = described.get("shape", "Box")
+    if name not in KINDS:
+        raise ProblemError(f"A domain is one of {', '.join(KINDS)}; the configuration describes a {name!r}.")
+    arguments = {
+        key: from_configuration(value) if isinstance(value, dict) else value
+        for key, value in described.items()
+        if key != "shape"
+    }
+    try:
+        return KINDS[name](**arguments)
+    except TypeError as error:
+        raise ProblemError(f"This configuration describes no {name}: {error}.") from None
+
+
+__all__ = [
+    "Ball", "Box", "Disk", "Domain", "On", "Polygon", "Product", "SIDES", "Sampler", "Scheme", "SetOperation",
+    "from_configuration",
+]  # fmt: skip

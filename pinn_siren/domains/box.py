@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from ..errors import ProblemError
 from ..points import TIME, Points, join
 from .domain import Domain
+from .pieces import Piece
 from .sampling import Sampler, allot
 
 SIDES = (("left", "right"), ("bottom", "top"), ("front", "back"))
@@ -37,6 +39,7 @@ class Box(Domain):
                 raise ProblemError(f"Axis {name} needs two finite numbers in ascending order; got {bounds!r}.")
         self.axes = tuple(axes)
         self._bounds = {name: (float(low), float(high)) for name, (low, high) in axes.items()}
+        self.scale = max(abs(end) for bounds in self._bounds.values() for end in bounds)
 
     def __repr__(self) -> str:
         return "Box(" + ", ".join(f"{a}=({low:g}, {high:g})" for a, (low, high) in self._bounds.items()) + ")"
@@ -56,6 +59,16 @@ class Box(Domain):
         low, high = self._corners(coordinates.dtype, coordinates.device)
         slack = (high - low) * (1e-12 if coordinates.dtype == torch.float64 else 1e-6)
         return ((coordinates >= low - slack) & (coordinates <= high + slack)).all(dim=1)
+
+    def level(self, coordinates: Tensor) -> Tensor:
+        """``(n, d) -> (n,)``: the signed distance to the boundary, negative inside; time counts as a length."""
+        low, high = self._corners(coordinates.dtype, coordinates.device)
+        beyond = torch.maximum(low - coordinates, coordinates - high)
+        return beyond.clamp(min=0).norm(dim=1) + beyond.amax(dim=1).clamp(max=0)
+
+    def configuration(self) -> dict[str, Any]:
+        """Plain values that ``from_configuration`` turns into the same box."""
+        return {"shape": "Box", **{a: list(bounds) for a, bounds in self._bounds.items()}}
 
     def side_names(self) -> tuple[str, ...]:
         """``left``, ``right``, ``bottom``, ``top``, ``front``, ``back``: as many as there are space axes."""
@@ -87,28 +100,49 @@ class Box(Domain):
         return [low, Points(self.axes, other, None if low.outward is None else -low.outward)]
 
     def _boundary(self, n: int, sampler: Sampler, side: str | None) -> Points:
-        if not self.space_axes:
-            raise ProblemError(f"{self} has no space axis, so it has no boundary; use Initial.")
+        self._needs_space()
         sides = [self.side(side)] if side else [(a, end) for a in self.space_axes for end in (0, 1)]
         lone = len(self.axes) == 1
         counts = [1] * len(sides) if lone else allot(n, [self.measure / self._length(a) for a, _ in sides])
         parts = [self._on({a: end}, count, sampler) for (a, end), count in zip(sides, counts, strict=True)]
         return join(parts)
 
+    def pieces(self) -> tuple[Piece, ...]:
+        """A piece a side, in the order of ``side_names``."""
+        self._needs_space()
+        return tuple(self._piece(name, *self.side(name)) for name in self.side_names())
+
+    def _needs_space(self) -> None:
+        if not self.space_axes:
+            raise ProblemError(f"{self} has no space axis, so it has no boundary; use Initial.")
+
+    def _piece(self, name: str, axis: str, end: int) -> Piece:
+        def place(unit: Tensor) -> tuple[Points, Tensor]:
+            return self._place({axis: end}, unit), torch.ones(len(unit), dtype=torch.bool, device=unit.device)
+
+        return Piece(len(self.axes) - 1, self.measure / self._length(axis), place, name)
+
+    def _fill(self, unit: Tensor) -> Tensor:
+        return self._place({}, unit).coordinates
+
     def _on(self, fixed: dict[str, int], n: int, sampler: Sampler) -> Points:
         """Points with some axes held at their minimum (0) or maximum (1)."""
-        free = [i for i, a in enumerate(self.axes) if a not in fixed]
-        unit = torch.zeros(n, len(self.axes), dtype=sampler.dtype, device=sampler.device)
-        unit[:, free] = sampler.unit_cube(n, len(free))
+        return self._place(fixed, sampler.unit_cube(n, len(self.axes) - len(fixed)))
+
+    def _place(self, fixed: dict[str, int], free: Tensor) -> Points:
+        """``(n, free axes)`` points of the unit cube on the part of the box where the other axes are held."""
+        n = len(free)
+        unit = torch.zeros(n, len(self.axes), dtype=free.dtype, device=free.device)
+        unit[:, [i for i, a in enumerate(self.axes) if a not in fixed]] = free
         for axis, end in fixed.items():
             unit[:, self.axes.index(axis)] = float(end)
-        low, high = self._corners(sampler.dtype, sampler.device)
+        low, high = self._corners(free.dtype, free.device)
         # lerp is exact at 0 and 1, so points on a face are on it to the last bit.
         coordinates = torch.lerp(low.expand_as(unit), high.expand_as(unit), unit)
         spatial = [(a, end) for a, end in fixed.items() if a != TIME]
         if not spatial:
             return Points(self.axes, coordinates)
-        normal = torch.zeros(n, len(self.space_axes), dtype=sampler.dtype, device=sampler.device)
+        normal = torch.zeros(n, len(self.space_axes), dtype=free.dtype, device=free.device)
         for axis, end in spatial:
             normal[:, self.space_axes.index(axis)] = 2.0 * end - 1.0
         return Points(self.axes, coordinates, normal)

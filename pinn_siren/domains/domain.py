@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import ProblemError
 from ..points import TIME, Points, join
+from .pieces import Piece, restrict, spread
 from .sampling import Sampler
 
-On = str | Callable[[Points], Tensor] | None
-"""Where on the boundary: a side's name, a function of points to a bool mask, or None for all of it."""
+NUDGE = 1e-8
+"""How far both sides of a boundary are looked at, in units of the largest coordinate."""
+
+ROUNDING = 1e-12
+"""How far apart, in the same units, two boundaries are that count as one."""
 
 
 class Domain(ABC):
-    """A region of space, or of space and time ``t``."""
+    """A region of space, or of space and time ``t``.
+
+    ``a + b``, ``a - b`` and ``a & b`` are the union, the difference and the intersection of regions of space with the
+    same axes, ``space * Box(t=(0, T))`` is the product with time. A combination that is empty or mixes axes raises
+    ``ProblemError``.
+    """
 
     axes: tuple[str, ...]
+    scale: float
+    """The largest coordinate: what rounding is relative to."""
 
     @property
     def space_axes(self) -> tuple[str, ...]:
@@ -34,7 +47,7 @@ class Domain(ABC):
     @property
     @abstractmethod
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """The smallest box around the domain, an interval an axis."""
+        """A box around the domain, an interval an axis: the smallest, except for set operations."""
 
     @property
     @abstractmethod
@@ -44,6 +57,22 @@ class Domain(ABC):
     @abstractmethod
     def contains(self, coordinates: Tensor) -> Tensor:
         """``(n, d) -> (n,)`` bool: inside or on the boundary, up to rounding."""
+
+    @abstractmethod
+    def level(self, coordinates: Tensor) -> Tensor:
+        """``(n, d) -> (n,)``: negative inside, positive outside, never larger than the distance to the boundary."""
+
+    @abstractmethod
+    def configuration(self) -> dict[str, Any]:
+        """Plain values, fit for JSON, that ``from_configuration`` turns into the same domain."""
+
+    @abstractmethod
+    def pieces(self) -> tuple[Piece, ...]:
+        """The spatial boundary as maps from the unit cube."""
+
+    @abstractmethod
+    def _fill(self, unit: Tensor) -> Tensor:
+        """``(n, d)`` in the unit cube to ``(n, d)`` coordinates, evenly onto the domain or onto more than it."""
 
     @abstractmethod
     def interior(self, n: int, sampler: Sampler) -> Points:
@@ -61,22 +90,19 @@ class Domain(ABC):
     def start(self, n: int, sampler: Sampler) -> Points:
         """``n`` points inside at the first time."""
 
-    def boundary(
-        self,
-        n: int,
-        sampler: Sampler,
-        on: On = None,
-    ) -> Points:
+    def boundary(self, n: int, sampler: Sampler, on: On = None) -> Points:
         """About ``n`` points on the spatial boundary where ``on`` says, with outward unit normals.
 
-        Raises ``ProblemError`` where ``on`` names no side, is no mask, or matches no point.
+        ``on``: a side's name, a function of points to a bool mask, a domain (the points that lie on its boundary too),
+        or None for the whole boundary. Raises ``ProblemError`` where ``on`` names no side, is no mask, or matches no
+        point.
         """
         if on is None or isinstance(on, str):
             if on is not None and on not in self.side_names():
-                raise ProblemError(
-                    f"on={on!r} names no side of {self}: use {', '.join(self.side_names())}, or a function of points."
-                )
+                raise ProblemError(f"on={on!r} names no side of {self}: use {self._choices()}.")
             return self._boundary(n, sampler, on)
+        if isinstance(on, Domain):
+            return spread(_shared(self, on), n, sampler)
         found: list[Points] = []
         count, drawn = 0, max(64, 2 * n)
         for _ in range(12):
@@ -96,12 +122,72 @@ class Domain(ABC):
             )
         return join(found)
 
+    def _choices(self) -> str:
+        names = self.side_names()
+        return f"{', '.join(names)}, or a function of points" if names else "a function of points, or a domain"
+
+    def __add__(self, other: Domain) -> Domain:
+        return _combine(self, other, "+")
+
+    def __sub__(self, other: Domain) -> Domain:
+        return _combine(self, other, "-")
+
+    def __and__(self, other: Domain) -> Domain:
+        return _combine(self, other, "&")
+
+    def __mul__(self, other: Domain) -> Domain:
+        from .product import product
+
+        return product(self, other)
+
+
+On = str | Domain | Callable[[Points], Tensor] | None
+"""Where on the boundary: a side's name, a domain, a function of points to a bool mask, or None for all of it."""
+
+
+def sides_of(domain: Domain, points: Points, scale: float) -> Tensor:
+    """``(n,)``: whether the boundary of a region of space passes through points, seen along their normals.
+
+    1 where it does with the region behind the normal, -1 with the region before it, 0 where it does not: both sides
+    of the point, a nudge away, are then inside or both outside, as on the seam of a union or at a corner.
+    """
+    x, step = points.space, NUDGE * scale * points.normal
+    before, behind = domain.level(x + step) > 0, domain.level(x - step) > 0
+    near = domain.level(x).abs() <= ROUNDING * scale
+    return (before.to(torch.int8) - behind.to(torch.int8)) * near
+
+
+@lru_cache(maxsize=64)
+def _shared(domain: Domain, other: Domain) -> tuple[Piece, ...]:
+    """What of a domain's boundary lies on the boundary of another."""
+    if other.axes != domain.space_axes:
+        raise ProblemError(
+            f"on={other} must have the space axes of the domain, {', '.join(domain.space_axes)}; it has "
+            f"{', '.join(other.axes)}."
+        )
+    scale = max(domain.scale, other.scale)
+    cut = [restrict(piece, lambda p: sides_of(other, p, scale).abs(), 2**13) for piece in domain.pieces()]
+    parts = tuple(piece for piece in cut if piece is not None)
+    if not parts:
+        raise ProblemError(
+            f"on={other} shares no boundary with {domain}: give a domain whose boundary is a part of it, such as the "
+            "hole that was taken out."
+        )
+    return parts
+
+
+def _combine(first: Domain, second: Domain, operation: str) -> Domain:
+    # Set operations and products are domains themselves, so they are known only when one is written.
+    from .csg import SetOperation
+
+    return SetOperation(first, second, operation)
+
 
 def _mask(on: Callable[[Points], Tensor], points: Points) -> Tensor:
     if not callable(on):
         raise ProblemError(
-            f"on= takes a side's name, a function of points to a bool mask, or None, got {on!r}. For several sides "
-            "give a condition each."
+            f"on= takes a domain, a side's name, a function of points to a bool mask, or None, got {on!r}. For several "
+            "sides give a condition each."
         )
     mask = on(points)
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != (len(points),):

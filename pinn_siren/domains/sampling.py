@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -49,6 +49,24 @@ class Sampler:
             points = torch.sin(points * (torch.pi / 2)) ** 2
         rounding = torch.finfo(self.dtype).eps
         return points.to(device=self.device, dtype=self.dtype).clamp(rounding, 1 - rounding)
+
+    def even(self, n: int, dimensions: int) -> Tensor:
+        """``(n, dimensions)`` points of even density in [0, 1]^d, in float64, whatever the scheme and the dtype.
+
+        For curved and cut shapes: the Chebyshev density belongs to the sides of a box.
+        """
+        scheme: Scheme = "sobol" if self.scheme == "chebyshev" else self.scheme
+        return replace(self, dtype=torch.float64, scheme=scheme).unit_cube(n, dimensions)
+
+
+def lattice(n: int, dimensions: int) -> Tensor:
+    """``(n, dimensions)`` points of [0, 1]^d that are the same in every call, for integrals; ``n`` a power of two.
+
+    The first ``n`` Sobol points, centred: in one dimension the midpoint rule. One point in no dimension.
+    """
+    if dimensions == 0:
+        return torch.zeros(1, 0, dtype=torch.float64)
+    return torch.quasirandom.SobolEngine(dimensions).draw(n, dtype=torch.float64) + 0.5 / n
 
 
 def allot(n: int, measures: list[float]) -> list[int]:

@@ -1,0 +1,163 @@
+"""Set operations: the union, the difference and the intersection of regions of space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import ProblemError
+from ..points import Points
+from .box import Box
+from .domain import ROUNDING, Domain, sides_of
+from .pieces import Piece, fill, restrict, spread
+from .sampling import Sampler, lattice
+from .shape import without_time
+
+NAMES = {"+": "union", "-": "difference", "&": "intersection"}
+
+
+class SetOperation(Domain):
+    """``first + second``, ``first - second`` or ``first & second``, for regions of space with the same axes.
+
+    Its boundary is what of the operands' boundaries separates inside from outside: seams of a union, shared edges that
+    are cut away and corners (within rounding, and cusps where both sides are closer than ``NUDGE``) are left out, edges
+    that coincide count once, and normals of what is subtracted are turned round. Its side names are those of the one
+    box in it, and mean what remains of that side; with two boxes there are none.
+
+    Raises ``ProblemError`` for operands with time or other axes, and where nothing is left.
+    """
+
+    def __init__(self, first: Domain, second: Domain, operation: str) -> None:
+        if operation not in NAMES:
+            raise ProblemError(f"A set operation is one of {', '.join(NAMES)}; got {operation!r}.")
+        for operand in (first, second):
+            if not isinstance(operand, Domain):
+                raise ProblemError(f"a {operation} b needs two domains, got {type(operand).__name__}.")
+            if operand.has_time:
+                raise ProblemError(
+                    f"{operand} has time: write (a {operation} b) * Box(t=(0, T)), with a and b in space."
+                )
+        if first.axes != second.axes:
+            raise ProblemError(
+                f"The {NAMES[operation]} of {first} and {second} needs the same axes in the same order: "
+                f"{', '.join(first.axes)} and {', '.join(second.axes)} differ."
+            )
+        self.first, self.second, self.operation = first, second, operation
+        self.axes, self.scale = first.axes, max(first.scale, second.scale)
+        self._refuse_empty()
+
+    def __repr__(self) -> str:
+        return f"({self.first} {self.operation} {self.second})"
+
+    def configuration(self) -> dict[str, Any]:
+        """Plain values that ``from_configuration`` turns into the same domain."""
+        operands = {"first": self.first.configuration(), "second": self.second.configuration()}
+        return {"shape": "SetOperation", "operation": self.operation, **operands}
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """An interval an axis, from the operands' intervals: of a difference, those of the first."""
+        one, two = self.first.bounds, self.second.bounds
+        if self.operation == "-":
+            return one
+        low, high = (min, max) if self.operation == "+" else (max, min)
+        return {a: (low(one[a][0], two[a][0]), high(one[a][1], two[a][1])) for a in self.axes}
+
+    @cached_property
+    def measure(self) -> float:
+        """The length, area or volume, by the divergence theorem from the boundary: the integral of x . n / d.
+
+        An estimate, the same in every call: 2^15 midpoints a piece in the plane, 2^17 Sobol points in space. Where the
+        boundaries cross, the error is about 1e-4 of the operands in the plane and 1e-3 in space; where boxes and disks
+        are apart or one holds the other, it is rounding.
+        """
+        bounds = self.bounds.values()
+        center = torch.tensor([(low + high) / 2 for low, high in bounds], dtype=torch.float64)
+        total = 0.0
+        for piece in self._remaining:
+            points, kept = piece.place(lattice(self._resolution, piece.dimensions))
+            flux = ((points.coordinates - center) * points.normal).sum(dim=1)
+            total += piece.whole * float((flux * kept).mean())
+        return total / len(self.axes)
+
+    def contains(self, coordinates: Tensor) -> Tensor:
+        """``(n, d) -> (n,)`` bool: inside or on the boundary, up to rounding."""
+        return self.level(coordinates) <= self.scale * (1e-12 if coordinates.dtype == torch.float64 else 1e-6)
+
+    def level(self, coordinates: Tensor) -> Tensor:
+        """``(n, d) -> (n,)``: negative inside, positive outside; zero on the seams of a union too."""
+        one, two = self.first.level(coordinates), self.second.level(coordinates)
+        if self.operation == "+":
+            return torch.minimum(one, two)
+        return torch.maximum(one, two if self.operation == "&" else -two)
+
+    def side_names(self) -> tuple[str, ...]:
+        """The names of the sides of the one box, as far as they remain."""
+        return tuple(piece.name for piece in self._remaining if piece.name is not None)
+
+    def interior(self, n: int, sampler: Sampler) -> Points:
+        """``n`` points strictly inside, by rejection from a low-discrepancy sequence."""
+        return Points(self.axes, fill(self._fill, self.level, n, sampler, len(self.axes)))
+
+    def start(self, n: int, sampler: Sampler) -> Points:
+        """Raises ``ProblemError``: there is no time."""
+        raise without_time(self)
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """What remains of the operands' pieces."""
+        return self._remaining
+
+    def _boundary(self, n: int, sampler: Sampler, side: str | None) -> Points:
+        return spread([piece for piece in self._remaining if side in (None, piece.name)], n, sampler)
+
+    def _fill(self, unit: Tensor) -> Tensor:
+        return self.first._fill(unit) if self.operation == "-" else Box(**self.bounds)._fill(unit)
+
+    @property
+    def _resolution(self) -> int:
+        return 2**15 if len(self.axes) < 3 else 2**17
+
+    @cached_property
+    def _remaining(self) -> tuple[Piece, ...]:
+        leaves = _leaves(self)
+        boxes = [leaf for leaf in leaves if isinstance(leaf, Box)]
+        named = boxes[0] if len(boxes) == 1 else None
+        # The box comes first: where edges coincide, the earlier piece stays, and a side of the box stays whole.
+        leaves.sort(key=lambda leaf: leaf is not named)
+        found = []
+        for i, leaf in enumerate(leaves):
+            for piece in leaf.pieces():
+                part = restrict(piece, self._sign(leaves[:i]), self._resolution)
+                if part is not None:
+                    found.append(part if leaf is named else replace(part, name=None))
+        return tuple(found)
+
+    def _sign(self, earlier: list[Domain]) -> Callable[[Points], Tensor]:
+        def sign(points: Points) -> Tensor:
+            signs = sides_of(self, points, self.scale)
+            for leaf in earlier:
+                signs = signs * (leaf.level(points.coordinates).abs() > ROUNDING * self.scale)
+            return signs
+
+        return sign
+
+    def _refuse_empty(self) -> None:
+        low_high = self.bounds.values()
+        if all(low < high for low, high in low_high):
+            for count in (2**10, 2**16):
+                if bool((self.level(self._fill(lattice(count, len(self.axes)))) < 0).any()):
+                    return
+        raise ProblemError(f"The {NAMES[self.operation]} {self} is empty.")
+
+
+def _leaves(domain: Domain) -> list[Domain]:
+    """The regions that a set operation combines, each once."""
+    if not isinstance(domain, SetOperation):
+        return [domain]
+    both = _leaves(domain.first) + _leaves(domain.second)
+    return [leaf for i, leaf in enumerate(both) if not any(leaf is other for other in both[:i])]
