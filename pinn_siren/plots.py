@@ -136,7 +136,7 @@ def _figures(attributes: Mapping[str, str | int | float]) -> str:
     for key, word in _HEADLINE.items():
         value = attributes.get(key)
         if key == "relative_l2" and "against" in attributes:
-            word = f"relative L2 to the {attributes['against']} "
+            word = f"relative L2 to the {attributes['against']} ".replace("exact", "exact solution")
         if value is not None and not (isinstance(value, float) and np.isnan(value)):
             shown.append(word + (f"{value:.2e}" if isinstance(value, float) else str(value)))
     return _listed(shown)
