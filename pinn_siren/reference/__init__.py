@@ -1,7 +1,7 @@
 """Finite-difference solutions, on three grids each, with their error bars."""
 
 from .cfl import cfl_limit, check_cfl
-from .convergence import converge, default_cells, estimate, extrapolate
+from .convergence import converge, estimate, extrapolate
 from .eikonal import solve_eikonal
 from .grid import GridSolution, Reference
 from .helmholtz import solve_helmholtz
@@ -9,6 +9,6 @@ from .poisson import solve_poisson
 from .wave import solve_wave
 
 __all__ = [
-    "GridSolution", "Reference", "cfl_limit", "check_cfl", "converge", "default_cells", "estimate", "extrapolate",
+    "GridSolution", "Reference", "cfl_limit", "check_cfl", "converge", "estimate", "extrapolate",
     "solve_eikonal", "solve_helmholtz", "solve_poisson", "solve_wave",
 ]  # fmt: skip

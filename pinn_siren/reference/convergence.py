@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..domains import Box
 from ..errors import UsageError
-from ..points import TIME
 from .grid import Array, GridSolution, Reference
 from .lines import Real
 
@@ -83,16 +81,6 @@ def extrapolate(reference: Reference) -> GridSolution:
     middle, fine = (_common(level, reference.levels[0]) for level in reference.levels[1:])
     fields = {name: fine[name] + gain * (fine[name] - middle[name]) for name in fine}
     return GridSolution(reference.levels[0].coordinates, fields)
-
-
-def default_cells(domain: Box, per_axis: int) -> dict[str, int]:
-    """``per_axis`` cells along the longest space axis and along time; the other axes in proportion, even, 8 or more."""
-    lengths = {axis: high - low for axis, (low, high) in domain.bounds.items()}
-    longest = max((lengths[axis] for axis in domain.space_axes), default=1.0)
-    return {
-        axis: per_axis if axis == TIME else max(8, 2 * round(per_axis * length / longest / 2))
-        for axis, length in lengths.items()
-    }
 
 
 def _common(fine: GridSolution, coarse: GridSolution) -> dict[str, Array]:

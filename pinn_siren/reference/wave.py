@@ -17,7 +17,7 @@ from ..domains import Box
 from ..errors import NoReferenceError, ProblemError, UsageError
 from ..points import TIME, Points
 from .boundary import Piece, assign, periodic_axes, prescribe, sided
-from .cfl import SPECTRAL_RADIUS, cfl_limit
+from .cfl import SPECTRAL_RADIUS, cfl_limit, check_cfl
 from .faces import at_time
 from .grid import GridSolution
 from .lines import Field, Grid, Real, cell_count, space_dimensions, uniform
@@ -71,10 +71,12 @@ def solve_wave(
     masses, stiffness = grid.volumes() * inverse_square, laplacian(grid)
     slope, damping = _sides(grid, flux, speed)
     stiffness = sparse.csr_array(stiffness + sparse.diags_array(slope))
-    limit = cfl_limit(float(inverse_square.min()) ** -0.5, [float(w.steps[0]) for w in grid.lines], space_order)
+    fastest, spacing = float(inverse_square.min()) ** -0.5, [float(w.steps[0]) for w in grid.lines]
+    limit = cfl_limit(fastest, spacing, space_order)
     # Robin terms stiffen the sides' nodes beyond what the bound for the interior covers.
     limit = min(limit, 2 / math.sqrt(float((abs(stiffness).sum(axis=1) / masses).max())))
     substeps = math.ceil((last - first) / stored / (COURANT * limit) - 1e-9)
+    check_cfl((last - first) / stored / substeps, speed=fastest, spacing=spacing, space_order=space_order)
 
     def load(time: float) -> Real:
         total = masses * real(source, grid.points(time), "source")

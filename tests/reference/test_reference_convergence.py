@@ -12,7 +12,6 @@ from pinn_siren.reference import (
     GridSolution,
     Reference,
     converge,
-    default_cells,
     estimate,
     extrapolate,
     solve_poisson,
@@ -119,8 +118,3 @@ def test_grids_that_are_not_nested_are_refused() -> None:
         estimate((one, two))
     with pytest.raises(UsageError, match="other outputs"):
         estimate((one, two, made(2.0, outputs=("w",))({"x": 40})))
-
-
-def test_default_cells_are_even_and_in_proportion() -> None:
-    assert default_cells(Box(x=(0, 4), y=(0, 1), t=(0, 9)), 64) == {"x": 64, "y": 16, "t": 64}
-    assert default_cells(Box(x=(0, 100), y=(0, 1)), 64) == {"x": 64, "y": 8}
