@@ -35,6 +35,10 @@ def build_model(problem: Problem, scales: Scales, network: nn.Module | None, dty
         # An axis of lower wavenumbers is drawn out less, so that one omega serves all.
         scale = {a: scales.half_width[a] * top / across[a] for a in axes}
     else:
+        if isinstance(network, Siren) and network.inputs != len(axes):
+            raise UsageError(
+                f"The network must have {len(axes)} inputs, one for each of {', '.join(axes)}; got {network.inputs}."
+            )
         network, scale = network.to(dtype), scales.half_width
     return Model(
         network,

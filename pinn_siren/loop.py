@@ -50,7 +50,7 @@ class Loop:
         stage: Stage,
         tolerance: float,
         deadline: float,
-        record: Callable[[Tensor], None],
+        record: Callable[[], None],
         save: Callable[[], None] | None,
         quiet: bool,
     ) -> None:
@@ -123,7 +123,7 @@ class Loop:
         if not all(bool(torch.isfinite(w).all()) for w in weights.values()):
             return self._diverged()
         self.kept, self.kept_at = weights, self.number
-        self.record(self.last)
+        self.record()
         self._show(bar)
         if self.number % CHECK_EVERY == 0 or self.number == self.stage.steps:
             self.estimate = self.objective.estimate()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .domains import Domain, from_configuration
-from .equations import PointSources, SurfaceStart
+from .equations import Eikonal, PointSources, SurfaceStart
 from .errors import StorageError, UsageError
 from .integrity import checksums
 from .jet import Jet, make_plan
@@ -198,6 +198,8 @@ class Solution:
         return f"Solution({s.name}, {', '.join(s.outputs)} on {s.domain}, {self.provenance.method})"
 
     def _observe(self, values: Tensor) -> Tensor:
+        if self.problem is not None:
+            return self.problem.observe(values)
         return values.min(dim=1, keepdim=True).values if self.shape.earliest else values
 
     def _points(self, points: Any) -> Points:
@@ -236,7 +238,7 @@ class _Shape:
     def of(cls, problem: Problem) -> _Shape:
         return cls(
             type(problem).__name__, problem.domain, problem.physical_domain, problem.fields, problem.outputs,
-            problem.complex_valued, problem.fields != problem.outputs,
+            problem.complex_valued, isinstance(problem, Eikonal) and problem.fields != problem.outputs,
         )  # fmt: skip
 
     def configuration(self) -> dict[str, Any]:
@@ -248,10 +250,16 @@ class _Shape:
             "outputs": list(self.outputs),
             "complex_valued": self.complex_valued,
             "earliest": self.earliest,
+            "observed": self.fields == self.outputs or self.earliest,
         }
 
     @classmethod
     def from_configuration(cls, described: dict[str, Any]) -> _Shape:
+        if not described["observed"]:
+            raise StorageError(
+                f"{described['equation']} makes its outputs of other fields by its own observe, which no file keeps: "
+                "solve again from the problem."
+            )
         return cls(
             described["equation"], from_configuration(described["domain"]), from_configuration(described["physical"]),
             tuple(described["fields"]), tuple(described["outputs"]), described["complex_valued"],

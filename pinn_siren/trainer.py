@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .build import build_model, default_points, device_name, pick_device, zero_mean
 from .check import check
@@ -106,9 +106,9 @@ class Trainer:
         """
         started, steps = time.perf_counter(), self.steps
 
-        def record(loss: Tensor) -> None:
+        def record() -> None:
             self.steps = steps + loop.number
-            self._record(loss, time.perf_counter() - started)
+            self._record(time.perf_counter() - started)
 
         def save() -> None:
             write_checkpoint(self.checkpoint, self._state(loop, time.perf_counter() - started))
@@ -129,7 +129,7 @@ class Trainer:
         self.outcomes.append((stage, outcome))
         return outcome
 
-    def _record(self, loss: Tensor, elapsed: float) -> None:
+    def _record(self, elapsed: float) -> None:
         """Add a row to the history's columns."""
         row = {"step": float(self.steps), "seconds": self.seconds + elapsed, "loss": 0.0}
         row |= {name: float(term) for name, term in self.objective.latest.items()}

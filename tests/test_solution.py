@@ -269,3 +269,28 @@ def test_a_problem_on_a_disk_with_a_hole(tmp_path):
     with pytest.warns(UserWarning, match="2 of 3"):
         np.testing.assert_array_equal(np.isnan(loaded([[0.0, 0.7], [0.0, 0.2], [0.9, 0.9]])), [False, True, True])
     assert verify(tmp_path / "ring")[1] == []
+
+
+def test_an_own_observe_is_what_a_user_sees(tmp_path):
+    """Outputs made of other fields by the problem's own rule, not by the eikonal equation's."""
+
+    class Split(Poisson):
+        @property
+        def fields(self):
+            return ("a", "b")
+
+        def observe(self, values):
+            return values.sum(dim=1, keepdim=True)
+
+        def residual(self, p, a, b):
+            return a.laplacian + 1, b.laplacian + 1
+
+    problem = Split(
+        domain=Box(x=(0, 1)), source=-2.0, conditions=[Dirichlet(0, output="a"), Dirichlet(0, output="b")],
+        reference=lambda cells: 1 / 0, exact=lambda p: p.x * (1 - p.x),
+    )  # fmt: skip
+    solution = solve(problem, tolerance=1e-2, points=64, seed=3, device="cpu", progress=False)
+    np.testing.assert_allclose(solution([[0.5]]), 0.25, rtol=2e-2)
+    solution.save(tmp_path / "split")
+    with pytest.raises(StorageError, match="observe"):
+        Solution.load(tmp_path / "split")

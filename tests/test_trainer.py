@@ -219,6 +219,7 @@ WRONG = {
     "few points": (lambda p: Trainer(p, points=3), UsageError, "16"),
     "no such device": (lambda p: Trainer(p, device="nonsense"), UsageError, "cpu"),
     "unknown function": (lambda p: Trainer(p, Cubic()), ProblemError, "erfinv"),
+    "wrong inputs": (lambda p: Trainer(p, Siren(3, 1)), UsageError, "2 inputs, one for each of x, y"),
     "wrong outputs": (lambda p: Trainer(p, Siren(2, 3)), UsageError, "1 outputs"),
     "schedule": (lambda p: Adam(schedule="linear"), UsageError, "cosine"),
 }

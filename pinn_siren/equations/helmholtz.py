@@ -65,7 +65,7 @@ class Helmholtz(Problem):
         return None, self.local_wavenumber
 
     def cells(self, resolution: int | None = None) -> dict[str, int]:
-        """At least 20 cells a wavelength on the coarsest grid, unless told otherwise."""
+        """20 cells a wavelength on the coarsest grid at least, as far as the finest one's LU fits into memory."""
         cells = super().cells(resolution)
         if resolution is not None:
             return cells
