@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .ansatz.derive import BuiltIn
 from .domains import Box, Domain, Sampler
 from .errors import UsageError
 from .model import Model
@@ -21,17 +22,21 @@ GAUSS = {1: 400, 2: 128, 3: 40}
 WIDTH, DEPTH, HIDDEN_OMEGA = 48, 3, 30.0
 
 
-def build_model(problem: Problem, scales: Scales, network: nn.Module | None, dtype: torch.dtype, seed: int) -> Model:
+def build_model(
+    problem: Problem, scales: Scales, network: nn.Module | None, dtype: torch.dtype, seed: int, built: BuiltIn
+) -> Model:
     """The network in the problem's own coordinates and units; a default ``Siren`` where none is given."""
     axes, count = problem.domain.axes, len(problem.fields)
     across = {a: scales.wavenumber[a] * scales.half_width[a] for a in axes}
     top = max(across.values())
     if network is None:
         outputs = count * (1 + problem.complex_valued)
+        # A periodic axis is a circle, in two inputs.
+        inputs = len(axes) + len(built.periodic)
         # First-layer weights reach U(-1, 1) omega / inputs: half the highest wavenumber, the depth brings the rest.
-        omega = [len(axes) * top / 2] + [HIDDEN_OMEGA] * (DEPTH - 1)
+        omega = [inputs * top / 2] + [HIDDEN_OMEGA] * (DEPTH - 1)
         generator = torch.Generator().manual_seed(seed)
-        network = Siren(len(axes), outputs, width=WIDTH, depth=DEPTH, omega=omega, dtype=dtype, generator=generator)
+        network = Siren(inputs, outputs, width=WIDTH, depth=DEPTH, omega=omega, dtype=dtype, generator=generator)
         # An axis of lower wavenumbers is drawn out less, so that one omega serves all.
         scale = {a: scales.half_width[a] * top / across[a] for a in axes}
     else:
@@ -48,7 +53,8 @@ def build_model(problem: Problem, scales: Scales, network: nn.Module | None, dty
         torch.tensor([scales.center[a] for a in axes], dtype=dtype),
         torch.tensor([scale[a] for a in axes], dtype=dtype),
         torch.full((count,), scales.amplitude, dtype=dtype),
-        problem.ansatz,
+        built.ansatz,
+        {a: 2 * scales.half_width[a] for a in built.periodic},
     )
 
 

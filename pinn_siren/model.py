@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from .ansatz import Ansatz, build_in
 from .errors import UsageError
-from .jet import Jet, Plan, make_plan
+from .jet import Jet, Plan, coordinate, make_plan
+from .jet.functions import ELEMENTARY
 from .points import Points
 
 
@@ -16,6 +20,8 @@ class Model(nn.Module):
 
     The network sees coordinates of about [-1, 1] and gives numbers of about 1; derivatives come out in the problem's
     own units. Complex fields take two outputs of the network each: all real parts, then all imaginary parts.
+    An axis with a period L enters by two inputs, a circle of that circumference: ``L / (2 pi scale)`` times the cosine
+    and the sine of ``2 pi (x - center) / L``.
     """
 
     center: Tensor
@@ -33,9 +39,11 @@ class Model(nn.Module):
         scale: Tensor,
         amplitude: Tensor,
         ansatz: Ansatz | None = None,
+        periods: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self.periods = dict(periods or {})
         self.axes, self.fields, self.complex_valued, self.ansatz = axes, fields, complex_valued, ansatz
         self.register_buffer("center", center)
         self.register_buffer("scale", scale)
@@ -44,14 +52,7 @@ class Model(nn.Module):
 
     def fields_at(self, points: Points, plan: Plan, shift: float = 0.0) -> tuple[Jet, ...]:
         """The jets of all fields, with the derivatives of a plan; ``shift`` is added to the raw ones."""
-        lifted = torch.zeros(
-            len(plan.keys), *points.coordinates.shape, dtype=self.scale.dtype, device=self.scale.device
-        )
-        lifted[0] = (points.coordinates - self.center) / self.scale
-        for i, axis in enumerate(self.axes):
-            if axis in plan.index:
-                lifted[plan.index[axis], :, i] = 1 / self.scale[i]
-        channels = self.network(Jet(lifted, plan, points)).channels
+        channels = self.network(Jet(self._inputs(points, plan), plan, points)).channels
         count = len(self.fields)
         outputs = count * (1 + self.complex_valued)
         if channels.shape[-1] != outputs:
@@ -62,6 +63,19 @@ class Model(nn.Module):
         moved = torch.cat([channels[:1] + (self.offset + shift), channels[1:]])
         raw = tuple(Jet(moved[..., i], plan, points) for i in range(count))
         return build_in(self.ansatz, points, plan, raw)
+
+    def _inputs(self, points: Points, plan: Plan) -> Tensor:
+        """``(channels, n, inputs)``: the nondimensional coordinates with their derivatives."""
+        columns = []
+        for i, axis in enumerate(self.axes):
+            x = coordinate(points, plan, axis) - self.center[i]
+            if axis in self.periods:
+                turn = 2 * math.pi / self.periods[axis]
+                size = 1 / (turn * self.scale[i])
+                columns += [(x * turn).apply(ELEMENTARY[f]) * size for f in (torch.cos, torch.sin)]
+            else:
+                columns.append(x / self.scale[i])
+        return torch.stack([column.channels for column in columns], dim=-1)
 
     def forward(self, points: Points, shift: float = 0.0) -> Tensor:
         """``(n, fields)``: the fields' values."""

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .ansatz.hard import HardConditions
 from .domains import Domain, from_configuration
 from .equations import Eikonal, PointSources, SurfaceStart
 from .errors import StorageError, UsageError
@@ -169,6 +170,7 @@ class Solution:
         model = Model(
             network, shape.domain.axes, shape.fields, shape.complex_valued,
             weights["center"], weights["scale"], weights["amplitude"], ansatz or _ansatz(described["ansatz"]),
+            described["periods"],
         )  # fmt: skip
         model.load_state_dict(weights)
         solution = cls(None, model, provenance, history)
@@ -184,6 +186,9 @@ class Solution:
             "network": network.configuration() if isinstance(network, Siren) else own,
             "ansatz": None if ansatz is None else {"name": "own"},
         }
+        described["periods"] = self.model.periods
+        if isinstance(ansatz, HardConditions):
+            described["ansatz"] = ansatz.configuration()
         if isinstance(ansatz, PointSources | SurfaceStart):
             described["ansatz"] = {"name": type(ansatz).__name__, **asdict(ansatz)}
         return json.dumps(described)
@@ -278,6 +283,8 @@ def _ansatz(described: dict[str, Any] | None) -> Any:
     if described is None:
         return None
     arguments = {k: v for k, v in described.items() if k != "name"}
+    if described["name"] == "HardConditions":
+        return HardConditions.from_configuration(described)
     if described["name"] == "PointSources":
         sources = tuple(tuple(source) for source in arguments["sources"])
         return PointSources(sources, tuple(arguments["slownesses"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -27,6 +28,7 @@ def solve(
     seed: int = 0,
     budget: float | None = None,
     steps: int | None = None,
+    conditions: Literal["auto", "hard", "soft"] = "auto",
     progress: bool = True,
     checkpoint: str | Path | None = None,
     resume: bool = False,
@@ -35,6 +37,7 @@ def solve(
 
     ``method``: ``"auto"``, ``"adam"`` or ``"lbfgs"``; ``tolerance``: the relative L2 error to aim at, judged by the
     residuals at fresh points; ``budget``: seconds, none unless given; ``steps``: of the last stage at most;
+    ``conditions``: ``"auto"``, ``"hard"`` (built into the output) or ``"soft"`` (in the loss), as for ``Trainer``;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
     device and thread count; the others as for ``Trainer``. ``exact`` never steers the solve: removing it leaves the
     weights bit for bit the same.
@@ -50,7 +53,8 @@ def solve(
     started = time.perf_counter()
     plan = make_stages(method, steps)
     trainer = Trainer(
-        problem, network, device=device, dtype=dtype, seed=seed, points=points, progress=progress,
+        problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
+        progress=progress,
         checkpoint=None if checkpoint is None else Path(checkpoint),
     )  # fmt: skip
     first = trainer.resume(plan.stages) if resume else 0

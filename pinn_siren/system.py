@@ -19,14 +19,18 @@ from .problem import Problem, record
 
 @dataclass
 class System:
-    """The constraints ``C_m = 0`` of a problem, and the derivatives that each was found to need so far."""
+    """The constraints ``C_m = 0`` of a problem, and the derivatives that each was found to need so far.
+
+    ``held``: names of the constraints that are built into the model, and so are left out.
+    """
 
     problem: Problem
+    held: frozenset[str] = frozenset()
     constraints: list[Constraint] = field(init=False)
     asked: dict[str, frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.constraints = self.problem.constraints()
+        self.constraints = [c for c in self.problem.constraints() if c.name not in self.held]
         self.asked = {c.name: frozenset() for c in self.constraints}
 
     def sample(self, counts: dict[str, int], sampler: Sampler) -> dict[str, list[Points]]:

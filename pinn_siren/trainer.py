@@ -8,20 +8,22 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from .ansatz.derive import BuiltIn, derive, held, needed
 from .build import build_model, default_points, device_name, pick_device, zero_mean
 from .check import check
 from .checkpoint import read_checkpoint, write_checkpoint
 from .domains import Sampler, Scheme
-from .errors import ResidualError, UsageError
+from .errors import ResidualError, UsageError, suggest
 from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import Stage
+from .points import TIME
 from .problem import Problem
 from .scales import measure_scales
 from .siren import count_parameters
@@ -29,6 +31,8 @@ from .solution import Provenance, Solution
 from .system import System
 
 BOUNDARY_SHARE = 0.25
+RISE = 2.0
+"""The time in which initial conditions built in fade, in units of 1 / highest frequency."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -39,8 +43,10 @@ class Trainer:
     ``network``: a module from as many inputs as the domain has axes to the problem's fields (twice as many where they
     are complex), made of the functions that jets know; a ``Siren`` of ``width`` 48 and first frequencies from the
     problem's scales unless given. ``device``: CUDA where there is one, else the CPU, unless given; ``points``:
-    collocation points inside (a quarter of them on every condition); ``scheme``: how they are drawn; ``checkpoint``: a
-    file that the run is kept in. The same seed on the same device and thread count gives the same weights. ``exact``
+    collocation points inside (a quarter of them on every condition); ``scheme``: how they are drawn; ``conditions``:
+    ``"auto"`` builds them into the output where the geometry allows (``ansatz.derive``), ``"hard"`` insists on it for
+    every Dirichlet, initial and periodic condition, ``"soft"`` leaves all to the loss; ``checkpoint``: a file that the
+    run is kept in. The same seed on the same device and thread count gives the same weights. ``exact``
     is checked against the statement, and never steers the solve.
 
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
@@ -53,6 +59,7 @@ class Trainer:
     seed: int = 0
     points: int | None = None
     scheme: Scheme = "sobol"
+    conditions: Literal["auto", "hard", "soft"] = "auto"
     progress: bool = True
     checkpoint: Path | None = None
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
@@ -70,8 +77,9 @@ class Trainer:
         device = pick_device(self.device)
         self.device = device
         self.scales = measure_scales(self.problem)
-        system = System(self.problem)
-        model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed).to(device)
+        built = self._built_in()
+        system = System(self.problem, held(self.problem, built))
+        model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed, built).to(device)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
@@ -79,6 +87,29 @@ class Trainer:
         self.objective = Objective(system, model, counts, self.scales, sampler)
         self._probe(system, model)
         self.seconds += time.perf_counter() - started
+
+    def _built_in(self) -> BuiltIn:
+        """What is built into the output. Raises ``UsageError`` where ``conditions="hard"`` cannot be had."""
+        choices = ("auto", "hard", "soft")
+        if self.conditions not in choices:
+            raise UsageError(
+                f"conditions must be one of {', '.join(choices)}; got {self.conditions!r}."
+                f"{suggest(str(self.conditions), choices)}"
+            )
+        if self.conditions == "soft":
+            return BuiltIn(self.problem.ansatz)
+        wavenumber = self.scales.wavenumber
+        rise = RISE / wavenumber[TIME] if TIME in wavenumber else 1.0
+        built = derive(self.problem, rise, periodic=self.network is None)
+        if self.conditions == "hard" and self.problem.ansatz is None:
+            left = sorted(needed(self.problem) - held(self.problem, built))
+            if left:
+                raise UsageError(
+                    f'conditions="hard" cannot build in {", ".join(left)}: values are held on sides of boxes, on disks '
+                    "and balls and round holes, and at the first time, where their data are smooth and agree where "
+                    'they meet. Use conditions="auto", or state an ansatz.'
+                )
+        return built
 
     @property
     def model(self) -> Model:
@@ -158,6 +189,7 @@ class Trainer:
             "dtype": str(self.dtype),
             "points": self.points or 0,
             "scheme": self.scheme,
+            "conditions": self.conditions,
             "network": [list(w.shape) for w in self.model.parameters()],
         }
 

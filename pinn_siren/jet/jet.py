@@ -231,6 +231,14 @@ def coordinate(points: Points, plan: Plan, axis: str) -> Jet:
     return Jet(channels, plan, points)
 
 
+def constant(points: Points, plan: Plan, number: float) -> Jet:
+    """The jet of a number."""
+    like = points.coordinates
+    channels = torch.zeros(len(plan.keys), len(points), dtype=like.dtype, device=like.device)
+    channels[0] = number
+    return Jet(channels, plan, points)
+
+
 def jet(function: Callable[[Points], Tensor] | float, p: Points) -> Jet:
     """Lift a coefficient ``function(p) -> (n,)`` to a jet, with the derivatives that ``p`` (inside an ansatz) carries.
 
@@ -272,4 +280,4 @@ def _slope(base: Tensor, column: Tensor) -> Tensor:
     return torch.zeros_like(base) if slope is None else slope
 
 
-__all__ = ["Jet", "JetPoints", "MissingDerivativeError", "coordinate", "jet", "lift"]
+__all__ = ["Jet", "JetPoints", "MissingDerivativeError", "constant", "coordinate", "jet", "lift"]

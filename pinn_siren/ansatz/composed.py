@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .errors import ProblemError
-from .jet import Jet, JetPoints, Plan
-from .points import Points
+from ..errors import ProblemError
+from ..jet import Jet, JetPoints, Plan
+from ..points import Points
 
 Ansatz = Callable[..., Any]
 """``(p, u, ...) -> Jet`` or a tuple, from points whose coordinates are jets and the raw fields."""
