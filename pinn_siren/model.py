@@ -44,6 +44,10 @@ class Model(nn.Module):
 
     def fields_at(self, points: Points, plan: Plan, shift: float = 0.0) -> tuple[Jet, ...]:
         """The jets of all fields, with the derivatives of a plan; ``shift`` is added to the raw ones."""
+        return build_in(self.ansatz, points, plan, self.raw_fields(points, plan, shift))
+
+    def raw_fields(self, points: Points, plan: Plan, shift: float = 0.0) -> tuple[Jet, ...]:
+        """The jets of the network's own fields, before the ansatz. Raises ``UsageError`` for other outputs of it."""
         lifted = torch.zeros(
             len(plan.keys), *points.coordinates.shape, dtype=self.scale.dtype, device=self.scale.device
         )
@@ -51,17 +55,20 @@ class Model(nn.Module):
         for i, axis in enumerate(self.axes):
             if axis in plan.index:
                 lifted[plan.index[axis], :, i] = 1 / self.scale[i]
-        channels = self.network(Jet(lifted, plan, points)).channels
+        came = self.network(Jet(lifted, plan, points))
         count = len(self.fields)
         outputs = count * (1 + self.complex_valued)
+        if not isinstance(came, Jet) or came.channels.ndim != 3:
+            kind = f"shape {tuple(came.channels.shape[1:])}" if isinstance(came, Jet) else type(came).__name__
+            raise UsageError(f"The network must return its input's functions, of shape (n, {outputs}); got {kind}.")
+        channels = came.channels
         if channels.shape[-1] != outputs:
             raise UsageError(f"The network must have {outputs} outputs for this problem, got {channels.shape[-1]}.")
         if self.complex_valued:
             channels = torch.complex(channels[..., :count], channels[..., count:])
         channels = channels * self.amplitude
         moved = torch.cat([channels[:1] + (self.offset + shift), channels[1:]])
-        raw = tuple(Jet(moved[..., i], plan, points) for i in range(count))
-        return build_in(self.ansatz, points, plan, raw)
+        return tuple(Jet(moved[..., i], plan, points) for i in range(count))
 
     def forward(self, points: Points, shift: float = 0.0) -> Tensor:
         """``(n, fields)``: the fields' values."""

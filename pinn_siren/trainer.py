@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .build import build_model, default_points, device_name, pick_device, zero_mean
-from .check import check
+from .build import blindness, build_model, default_points, device_name, pick_device, zero_mean
+from .check import StatementWarning, check
 from .checkpoint import read_checkpoint, write_checkpoint
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError
@@ -78,6 +79,9 @@ class Trainer:
         check(self.problem, self.scales, inside)
         self.objective = Objective(system, model, counts, self.scales, sampler)
         self._probe(system, model)
+        inner = self.problem.domain.interior(64, Sampler(torch.Generator(device).manual_seed(1), self.dtype))
+        for message in blindness(model, frozenset().union(*system.asked.values()), inner):
+            warnings.warn(message, StatementWarning, stacklevel=3)
         self.seconds += time.perf_counter() - started
 
     @property
