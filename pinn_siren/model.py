@@ -59,8 +59,11 @@ class Model(nn.Module):
         count = len(self.fields)
         outputs = count * (1 + self.complex_valued)
         if not isinstance(came, Jet) or came.channels.ndim != 3:
-            kind = f"shape {tuple(came.channels.shape[1:])}" if isinstance(came, Jet) else type(came).__name__
-            raise UsageError(f"The network must return its input's functions, of shape (n, {outputs}); got {kind}.")
+            kind = tuple(came.channels.shape[1:]) if isinstance(came, Jet) else type(came).__name__
+            raise UsageError(
+                f"The network must return functions of its input, of shape (n, {outputs}); got {kind}. Inside, the "
+                "input is a jet, which functions keep one."
+            )
         channels = came.channels
         if channels.shape[-1] != outputs:
             raise UsageError(f"The network must have {outputs} outputs for this problem, got {channels.shape[-1]}.")

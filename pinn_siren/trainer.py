@@ -44,7 +44,8 @@ class Trainer:
     file that the run is kept in. The same seed on the same device and thread count gives the same weights. ``exact``
     is checked against the statement, and never steers the solve.
 
-    Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
+    Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
+    arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.
     """
 
     problem: Problem

@@ -14,6 +14,7 @@ from pinn_siren.check import StatementWarning
 from pinn_siren.errors import PinnSirenError, ProblemError, UsageError
 from pinn_siren.networks import describe, rebuild
 from pinn_siren.siren import count_parameters
+from pinn_siren.verify import verify
 
 
 def generator(seed: int) -> torch.Generator:
@@ -42,10 +43,11 @@ def test_weights_start_as_the_papers_have_it(activation):
 def test_relu_keeps_the_second_moment_through_the_depth():
     network = MLP(64, 1, 512, 6, "relu", dtype=torch.float64, generator=generator(11))
     h = torch.randn(256, 64, generator=generator(13), dtype=torch.float64)
-    for layer in network.layers[:-1]:
-        z = h @ layer.weight.T
-        assert float(z.square().mean()) == pytest.approx(2 * float(h.square().mean()), rel=0.15)
-        h = functional.relu(layer(h))
+    with torch.no_grad():
+        for layer in network.layers[:-1]:
+            z = h @ layer.weight.T
+            assert float(z.square().mean()) == pytest.approx(2 * float(h.square().mean()), rel=0.2)
+            h = functional.relu(layer(h))
 
 
 def test_centers_fill_the_square_and_overlap():
@@ -120,7 +122,7 @@ KINDS = {
 def trained(poisson, network: nn.Module, steps: int = 20) -> Trainer:
     with torch.random.fork_rng(devices=[]):
         trainer = Trainer(poisson, network, points=100, progress=False, device="cpu", seed=3)
-    trainer.run(Adam(steps=steps, lr=3e-3, warmup=2, resample=steps))
+    trainer.run(Adam(steps=steps, lr=1e-2, warmup=2, resample=1000))
     return trainer
 
 
@@ -146,6 +148,7 @@ def test_save_and_load_without_the_problem(poisson, tmp_path):
     solution.save(tmp_path / "kept")
     loaded = Solution.load(tmp_path / "kept")
     np.testing.assert_array_equal(loaded([[0.3, 0.4]]), solution([[0.3, 0.4]]))
+    assert verify(tmp_path / "kept")[1] == []
     assert loaded.parameters == solution.parameters and describe(loaded.model.network) == describe(network)
 
 
@@ -171,7 +174,7 @@ FLAT = {
 
 @pytest.mark.parametrize("kind", FLAT)
 def test_a_network_that_the_equation_cannot_see_is_named(poisson, kind):
-    with pytest.warns(StatementWarning, match=r"order 2 of the network are zero.*laplacian|xx.*tanh") as caught:
+    with pytest.warns(StatementWarning, match=r"order 2 of the network are zero.*(laplacian|xx).*tanh") as caught:
         Trainer(poisson, FLAT[kind](), points=50, device="cpu", progress=False)
     assert len(caught) == 1
 
@@ -229,7 +232,7 @@ UNSUPPORTED = {
     "sizes": (lambda: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1)), "3 inputs is given 2 columns.*2 inputs"),
     "inner sizes": (lambda: nn.Sequential(nn.Linear(2, 4), nn.Linear(5, 1)), "5 inputs is given 4 columns"),
     "weight in front": (lambda: Applied(lambda z: torch.ones(4, 7).double() @ z), "torch.r?matmul"),
-    "no column": (lambda: Applied(lambda z: z[:, 0]), r"of shape \(n, 1\); got shape"),
+    "no column": (lambda: Applied(lambda z: z[:, 0]), r"of shape \(n, 1\); got \(\d+,\)"),
     "a tuple": (lambda: Applied(lambda z: (z, z)), r"of shape \(n, 1\); got tuple"),
     "wrong inputs": (lambda: MLP(3, 1), "2 inputs, one for each of x, y; got 3"),
     "wrong outputs": (lambda: MLP(2, 3), "must have 1 outputs"),
