@@ -92,7 +92,10 @@ class Jet:
         valid = ["value", "grad", "laplacian", "normal_derivative", *axes, *(a + b for a in axes for b in axes)]
         near = suggest("".join(a for a in name if a in axes) or name, valid) if len(name) <= 4 else suggest(name, valid)
         if len(name) > 2 and hasattr(Tensor, name):
-            near += f" A jet is no tensor: u.value.{name} is one's, and of functions it passes through {_KNOWN}."
+            raise ProblemError(
+                f"u.{name} is not known: a jet is no tensor, and passes through these functions alone: {_KNOWN}; "
+                f"u.value.{name} is the tensor's.{near}"
+            )
         raise ProblemError(
             f"u.{name} is not known: derivatives are named by the axes {', '.join(axes)}, as in u.{axes[0] * 2}, "
             f"beside value, grad, laplacian and normal_derivative.{near}"
