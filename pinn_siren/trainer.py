@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,8 @@ import torch
 from torch import nn
 
 from .ansatz.derive import BuiltIn, derive, held, needed
-from .build import build_model, default_points, device_name, pick_device, zero_mean
-from .check import check
+from .build import blindness, build_model, default_points, device_name, pick_device, zero_mean
+from .check import StatementWarning, check
 from .checkpoint import read_checkpoint, write_checkpoint
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, suggest
@@ -49,7 +50,8 @@ class Trainer:
     run is kept in. The same seed on the same device and thread count gives the same weights. ``exact``
     is checked against the statement, and never steers the solve.
 
-    Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
+    Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
+    arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.
     """
 
     problem: Problem
@@ -86,6 +88,9 @@ class Trainer:
         check(self.problem, self.scales, inside)
         self.objective = Objective(system, model, counts, self.scales, sampler)
         self._probe(system, model)
+        inner = self.problem.domain.interior(64, Sampler(torch.Generator(device).manual_seed(1), self.dtype))
+        for message in blindness(model, frozenset().union(*system.asked.values()), inner):
+            warnings.warn(message, StatementWarning, stacklevel=3)
         self.seconds += time.perf_counter() - started
 
     def _built_in(self) -> BuiltIn:
