@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from .balance import BalanceName
 from .errors import UsageError
 from .plan import make_stages
 from .problem import Problem
+from .resampling import ResamplingName
 from .solution import Solution
 from .trainer import Trainer
 
@@ -30,6 +32,9 @@ def solve(
     progress: bool = True,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    balance: BalanceName | None = None,
+    causal: bool = False,
+    resampling: ResamplingName = "uniform",
 ) -> Solution:
     """Solve a problem with a sine network.
 
@@ -52,6 +57,7 @@ def solve(
     trainer = Trainer(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, progress=progress,
         checkpoint=None if checkpoint is None else Path(checkpoint),
+        balance=balance, causal=causal, resampling=resampling,
     )  # fmt: skip
     first = trainer.resume(plan.stages) if resume else 0
     for stage in plan.stages[first:]:

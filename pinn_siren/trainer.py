@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from .balance import BalanceName, make_balance
 from .build import build_model, default_points, device_name, pick_device, zero_mean
+from .causal import make_causal
 from .check import check
 from .checkpoint import read_checkpoint, write_checkpoint
 from .domains import Sampler, Scheme
@@ -23,6 +25,7 @@ from .loss import Objective
 from .model import Model
 from .optimizers import Stage
 from .problem import Problem
+from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
 from .siren import count_parameters
 from .solution import Provenance, Solution
@@ -43,6 +46,10 @@ class Trainer:
     file that the run is kept in. The same seed on the same device and thread count gives the same weights. ``exact``
     is checked against the statement, and never steers the solve.
 
+    ``balance="gradients"``: loss terms with gradients of one length (``balance.GradientBalance``); ``causal``: the
+    equation counts at a time only where it holds before (``causal.Causal``); ``resampling``: interior points
+    ``"uniform"``, or where the residual is large, ``"rad"`` or ``"r3"`` (``resampling.ResidualDensity``, ``Retain``).
+
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
     """
 
@@ -55,6 +62,9 @@ class Trainer:
     scheme: Scheme = "sobol"
     progress: bool = True
     checkpoint: Path | None = None
+    balance: BalanceName | None = None
+    causal: bool = False
+    resampling: ResamplingName = "uniform"
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
@@ -66,17 +76,19 @@ class Trainer:
             raise UsageError(f"dtype must be torch.float32 or torch.float64, got {self.dtype}.")
         if self.points is not None and self.points < 16:
             raise UsageError(f"points must be at least 16, got {self.points}.")
+        causal, resampling = make_causal(self.causal, self.problem.domain), make_resampling(self.resampling)
         started = time.perf_counter()
         device = pick_device(self.device)
         self.device = device
         self.scales = measure_scales(self.problem)
         system = System(self.problem)
+        balance = make_balance(self.balance, [c.name for c in system.constraints])
         model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed).to(device)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
         check(self.problem, self.scales, inside)
-        self.objective = Objective(system, model, counts, self.scales, sampler)
+        self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
         self._probe(system, model)
         self.seconds += time.perf_counter() - started
 
@@ -158,8 +170,17 @@ class Trainer:
             "dtype": str(self.dtype),
             "points": self.points or 0,
             "scheme": self.scheme,
+            "balance": self.balance,
+            "causal": self.causal,
+            "resampling": self.resampling,
             "network": [list(w.shape) for w in self.model.parameters()],
         }
+
+    def _options(self) -> list[str]:
+        """The options in use that are off by default."""
+        balanced = f"balanced {self.balance}" if self.balance else ""
+        placed = f"{self.resampling} points" if self.resampling != "uniform" else ""
+        return [option for option in (balanced, "causal" if self.causal else "", placed) if option]
 
     def resume(self, stages: Sequence[Stage]) -> int:
         """Take up the checkpoint: its weights, history, ended stages; ``run`` then goes on with the stage under way.
@@ -193,7 +214,7 @@ class Trainer:
             zero_mean(self.model, self.problem.domain)
         stages = [f"{s.name} {o.steps}" for s, o in self.outcomes]
         provenance = Provenance(
-            method=method or " + ".join(stages) or "untrained",
+            method=method or ", ".join([" + ".join(stages) or "untrained", *self._options()]),
             stages=", ".join(f"{name}: {o.message}" for name, (_, o) in zip(stages, self.outcomes, strict=True)),
             tolerance=tolerance,
             estimate=self.outcomes[-1][1].estimate if self.outcomes else math.inf,
