@@ -2,8 +2,8 @@
 
     python benchmarks/training_options.py --budget 30 --seeds 3
 
-writes results/training_options.md. Finished runs are kept in results/training_options.json and skipped when it is
-started again on the same machine.
+writes results/training_options.md. Finished runs are kept in results/training_options.json, and skipped when it is
+started again on the same machine with the same commit.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tyro
 from pinn_siren import Problem, Trainer
 from pinn_siren.files import load_problem
 from pinn_siren.plan import make_stages
+from pinn_siren.provenance import environment
 from pinn_siren.storage import write_text
 
 ROOT = Path(__file__).parent.parent
@@ -52,8 +53,8 @@ class Options:
 
 def main(options: Options) -> None:
     """Run what has not been run, and write the table after each."""
-    machine = f"{platform.node()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    runs = kept(machine)
+    here = {"machine": platform.node(), "threads": torch.get_num_threads(), **environment()}
+    runs = kept(here)
     for name in options.problems:
         problem = load_problem(ROOT / "problems" / f"{name}.py")
         assert isinstance(problem, Problem)
@@ -63,17 +64,22 @@ def main(options: Options) -> None:
                 if key in runs or (option == "causal=True" and not problem.domain.has_time):
                     continue
                 runs[key] = run(problem, seed, options.budget, arguments)
-                write_text(KEPT, json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
+                write_text(KEPT, json.dumps({"here": here, "runs": runs}, indent=1) + "\n")
+                write_text(TABLE, table(runs, options))
                 print(f"{key}: {runs[key]}", flush=True)
-    text = HEAD + "\n".join(rows(runs, options)) + "\n\n" + footnote(options)
-    write_text(TABLE, text)
-    print(text)
+    write_text(TABLE, table(runs, options))
+    print(table(runs, options))
 
 
-def kept(machine: str) -> Runs:
-    """The runs that were finished on this machine."""
+def table(runs: Runs, options: Options) -> str:
+    """The table of what has been run."""
+    return HEAD + "\n".join(rows(runs, options)) + "\n\n" + footnote(options)
+
+
+def kept(here: dict[str, Any]) -> Runs:
+    """The runs that were finished on this machine with this code."""
     found = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    return found["runs"] if found.get("machine") == machine else {}
+    return found["runs"] if found.get("here") == here else {}
 
 
 def key_of(name: str, option: str, seed: int, options: Options) -> str:
@@ -86,7 +92,8 @@ def run(problem: Problem, seed: int, budget: float, arguments: dict[str, Any]) -
     started = time.perf_counter()
     trainer = Trainer(problem, seed=seed, progress=False, **arguments)
     for stage in make_stages().stages:
-        trainer.run(stage, budget=budget - (time.perf_counter() - started))
+        if trainer.run(stage, budget=budget - (time.perf_counter() - started)).end == "budget":
+            break
     report = trainer.solution().report
     return {"error": report.relative_l2, "against": report.against, "steps": trainer.steps}
 
