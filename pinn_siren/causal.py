@@ -72,7 +72,7 @@ class Causal:
 
     def advance(self) -> bool:
         """Go to the next parameter where the weights of the last evaluation allow it; whether that was done."""
-        if self.kept is not None or self.least <= ADVANCE or self.level + 1 == len(EPSILONS):
+        if self.kept is not None or not self.least > ADVANCE or self.level + 1 == len(EPSILONS):
             return False
         self.level, self.least = self.level + 1, 0.0
         return True

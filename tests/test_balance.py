@@ -156,6 +156,12 @@ def test_epsilon_goes_on_where_the_least_weight_allows_it():
     assert not causal.advance()
 
 
+def test_a_residual_that_is_nan_leaves_epsilon():
+    causal = Causal(Box(t=(0, 1)))
+    causal.keep(lambda: {"equation": torch.full((SLABS,), math.nan)})
+    assert causal.epsilon == EPSILONS[0]
+
+
 def test_lbfgs_keeps_causal_weights_until_it_starts_anew(transport):
     trainer = small(transport, causal=True)
     trainer.run(Adam(steps=10))
