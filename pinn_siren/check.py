@@ -15,7 +15,19 @@ import torch
 from torch import Tensor
 
 from .coefficients import Coefficient, values
-from .conditions import Boundary, Constraint, Dirichlet, Initial, Neumann
+from .conditions import (
+    Absorbing,
+    Boundary,
+    Condition,
+    ConditionBase,
+    Constraint,
+    Data,
+    Dirichlet,
+    Initial,
+    Integral,
+    Neumann,
+    Periodic,
+)  # fmt: skip
 from .domains import Box, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import NoReferenceError, ProblemError
@@ -45,12 +57,12 @@ class StatementWarning(UserWarning):
 def check(problem: Problem, scales: Scales, points: int) -> None:
     """Every check of a problem; ``points`` is the number of collocation points inside. Takes well under a second."""
     sampler = Sampler(torch.Generator().manual_seed(20_011))
-    for examine in (names, weights, coefficients, jumps, initial_rate, repeated, assigned, pointwise):
+    for examine in (names, weights, coefficients, jumps, initial_rate, repeated, crowded, assigned, pointwise):
         examine(problem, sampler)
-    for warn in (exact_solution, corners, resonance, layer, constant):
+    for warn in (exact_solution, corners, resonance, layer, constant, bare, harmonic):
         for message in warn(problem, sampler):
             warnings.warn(message, StatementWarning, stacklevel=4)
-    for message in resolution(scales, points):
+    for message in () if problem.is_fit else resolution(scales, points):
         warnings.warn(message, StatementWarning, stacklevel=4)
 
 
@@ -143,6 +155,54 @@ def repeated(problem: Problem, sampler: Sampler) -> None:
                 )
 
 
+def crowded(problem: Problem, sampler: Sampler) -> None:
+    """More conditions on the two sides of an axis than the equation's order along it."""
+    for axis, sides in _held(problem):
+        held = [c for conditions in sides.values() for c in conditions]
+        if len(held) <= problem.order(axis):
+            continue
+        side = max(sides, key=lambda name: len(sides[name]))
+        raise ProblemError(
+            f"The equation is of order {problem.order(axis)} along {axis} and takes as many conditions on both sides "
+            f"together; here are {len(held)}, on {side!r} {_listed(sides[side])}: take away what is too much."
+        )
+
+
+def bare(problem: Problem, sampler: Sampler) -> Iterator[str]:
+    """Fewer conditions on a side than an equation of fourth order needs."""
+    if problem.ansatz is not None or any(not isinstance(c, Boundary | Initial | Periodic) for c in problem.conditions):
+        return
+    for axis, sides in _held(problem):
+        order = problem.order(axis)
+        for name, held in sides.items():
+            if order >= 4 and len(held) < order // 2:
+                yield (
+                    f"The equation is of order {order} along {axis} and needs {order // 2} conditions on each side; "
+                    f"{name!r} has {_listed(held) or 'none'}. A clamped plate has Dirichlet(0) and Neumann(0); a "
+                    "supported one Dirichlet(0) and Condition(lambda p, u: u.laplacian)."
+                )
+
+
+def _held(problem: Problem) -> Iterator[tuple[str, dict[str, list[ConditionBase]]]]:
+    """The conditions on the sides of every axis of a box, for a single unknown and orders of two and more.
+
+    Where a condition holds on a part that a mask or a domain says, the sides are not counted.
+    """
+    sided = [c for c in problem.conditions if isinstance(c, Boundary | Absorbing)]
+    whole = all(c.on is None or isinstance(c.on, str) for c in sided)
+    if not isinstance(problem.domain, Box) or len(problem.fields) > 1 or not whole:
+        return
+    periodic = {c.axis for c in problem.conditions if isinstance(c, Periodic)}
+    for axis in problem.domain.space_axes:
+        if axis not in periodic and problem.order(axis) >= 2:
+            names = [name for name in problem.domain.side_names() if problem.domain.side(name)[0] == axis]
+            yield axis, {name: [c for c in sided if c.on in (None, name)] for name in names}
+
+
+def _listed(conditions: list[ConditionBase]) -> str:
+    return ", ".join(type(c).__name__ for c in conditions)
+
+
 def pointwise(problem: Problem, sampler: Sampler) -> None:
     """The residual at a point depends on that point alone: one point moves, the others' residuals stay."""
     for c in problem.constraints():
@@ -160,7 +220,7 @@ def pointwise(problem: Problem, sampler: Sampler) -> None:
         if float(gap) > 1e-9 * float(size):
             raise ProblemError(
                 f"The {c.name} residual at one point depends on the field at others, as u.value.mean() would: it must "
-                "be pointwise. State a mean, a flux or an integral as a condition of its own."
+                "be pointwise. State a mean, a flux or a mass as an Integral(quantity, value)."
             )
 
 
@@ -259,7 +319,8 @@ def resonance(problem: Problem, sampler: Sampler) -> Iterator[str]:
 def _kind(problem: Problem, box: Box, axis: str, end: int) -> str | None:
     """Which kind of wall closes a side, where a single plain condition does."""
     name = next(s for s in box.side_names() if box.side(s) == (axis, end))
-    found = [c for c in problem.conditions if getattr(c, "on", None) in (None, name)]
+    beside = (Data, Integral, Condition)
+    found = [c for c in problem.conditions if not isinstance(c, beside) and getattr(c, "on", None) in (None, name)]
     if len(found) != 1 or not isinstance(found[0], Dirichlet | Neumann):
         return None
     return type(found[0]).__name__
@@ -282,6 +343,15 @@ def constant(problem: Problem, sampler: Sampler) -> Iterator[str]:
     """Sides that leave the constant free: the solution of zero mean is given."""
     if problem.free_constant:
         yield "The conditions leave a constant free: the solution of zero mean is given."
+
+
+def harmonic(problem: Problem, sampler: Sampler) -> Iterator[str]:
+    """A fit of Laplacians alone: any harmonic field may be added."""
+    if problem.is_fit and all(isinstance(c, Data) and c.of == "laplacian" for c in problem.conditions):
+        yield (
+            "Data of the Laplacian alone leave any harmonic field free: add Data of the value or the gradient, or "
+            "conditions on the boundary."
+        )
 
 
 def resolution(scales: Scales, points: int) -> Iterator[str]:

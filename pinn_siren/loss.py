@@ -20,8 +20,8 @@ from .system import System
 class Objective:
     """``sum_m weight_m mean |C_m|^2 / (size_m amplitude)^2`` over the current points.
 
-    Means, never sums, so that weights do not depend on the number of points; each constraint's residual is divided by
-    its size for a field of the likely amplitude, so that no weight is needed to balance units.
+    Means, never sums, so that weights do not depend on the number of points; each part of a constraint's residual is
+    divided by its size for a field of the likely amplitude, so that no weight is needed to balance units.
     """
 
     def __init__(self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler) -> None:
@@ -42,16 +42,18 @@ class Objective:
 
     def terms(self) -> dict[str, Tensor]:
         """The weighted mean of every constraint at the current points, nondimensional."""
-        squares = self._squares(self.points)
-        return {
-            c.name: c.weight * squares[c.name] / (self.scales.residual[c.name] * self.scales.amplitude) ** 2
-            for c in self.system.constraints
-        }
+        squares = self._squares(self.points, self.scales.residual)
+        return {c.name: c.weight * squares[c.name] / self.scales.amplitude**2 for c in self.system.constraints}
 
-    def _squares(self, points: dict[str, list[Points]]) -> dict[str, Tensor]:
-        """The mean square of every constraint's residual."""
+    def _squares(self, points: dict[str, list[Points]], sizes: dict[str, tuple[float, ...]]) -> dict[str, Tensor]:
+        """The mean square of every constraint's residual, its parts in units of their sizes."""
         return {
-            c.name: torch.stack([_mean_square(r) for r in self.system.parts(c, points[c.name], self.model)]).sum()
+            c.name: torch.stack(
+                [
+                    c.square(part) / size**2
+                    for part, size in zip(self.system.parts(c, points[c.name], self.model), sizes[c.name], strict=True)
+                ]
+            ).sum()
             for c in self.system.constraints
         }
 
@@ -71,8 +73,9 @@ class Objective:
         an estimate of size, not a bound: modes that the operator amplifies more than the average escape it.
         """
         fresh = self.system.sample(self.counts, self.fresh)
-        squares = self._squares(fresh)
-        raw = math.sqrt(sum(float(squares[name]) * self.scales.response[name] ** 2 for name in squares))
+        answers = {name: tuple(1 / r for r in response) for name, response in self.scales.response.items()}
+        squares = self._squares(fresh, answers)
+        raw = math.sqrt(sum(float(square) for square in squares.values()))
         inside = next(fresh[c.name][0] for c in self.system.constraints if c.on_interior)
         fields = self.model(inside)
         lever = (self.model(inside, shift=self.scales.amplitude) - fields).norm() / self.scales.amplitude
@@ -86,7 +89,7 @@ class Objective:
             "generator": self.sampler.generator.get_state(),
             "fresh": self.fresh.generator.get_state(),
             "points": {
-                name: [{"coordinates": p.coordinates, "outward": p.outward} for p in points]
+                name: [{"coordinates": p.coordinates, "outward": p.outward, "attached": p.attached} for p in points]
                 for name, points in self.points.items()
             },
         }
@@ -99,14 +102,10 @@ class Objective:
         self.points = {name: [self._back(p) for p in points] for name, points in state["points"].items()}
 
     def _back(self, p: dict[str, Any]) -> Points:
-        device, outward = self.sampler.device, p["outward"]
-        outward = None if outward is None else outward.to(device)
-        return Points(self.system.problem.domain.axes, p["coordinates"].to(device), outward)
+        device = self.sampler.device
+        outward, attached = (None if p[k] is None else p[k].to(device) for k in ("outward", "attached"))
+        return Points(self.system.problem.domain.axes, p["coordinates"].to(device), outward, attached)
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The parameters that are trained."""
         return (p for p in self.model.parameters() if p.requires_grad)
-
-
-def _mean_square(part: Tensor) -> Tensor:
-    return (part.real.square() + part.imag.square()).mean() if part.is_complex() else part.square().mean()
