@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .conditions import Constraint
 from .domains import Sampler
 from .model import Model
 from .points import Points
@@ -47,15 +48,12 @@ class Objective:
 
     def _squares(self, points: dict[str, list[Points]], sizes: dict[str, tuple[float, ...]]) -> dict[str, Tensor]:
         """The mean square of every constraint's residual, its parts in units of their sizes."""
-        return {
-            c.name: torch.stack(
-                [
-                    c.square(part) / size**2
-                    for part, size in zip(self.system.parts(c, points[c.name], self.model), sizes[c.name], strict=True)
-                ]
-            ).sum()
-            for c in self.system.constraints
-        }
+
+        def square(c: Constraint) -> Tensor:
+            parts = self.system.parts(c, points[c.name], self.model)
+            return torch.stack([c.square(r) / size**2 for r, size in zip(parts, sizes[c.name], strict=True)]).sum()
+
+        return {c.name: square(c) for c in self.system.constraints}
 
     def backward(self) -> Tensor:
         """The loss at the current points, its gradient added to the parameters; the terms stay in ``latest``."""

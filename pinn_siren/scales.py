@@ -168,12 +168,9 @@ def _symbol(key: str, wavenumber: dict[str, float]) -> float:
 
 
 def _coefficient(block: Linearization, key: str) -> float:
-    """The root mean square of a derivative's coefficient over points, residuals and fields."""
+    """The root mean square over points of a derivative's coefficient, those of all fields and parts together."""
     columns = [i for i, c in enumerate(block.columns) if c.key == key]
-    if not columns:
-        return 0.0
-    squares = block.coefficients[:, :, columns].square()
-    return math.sqrt(float(squares.sum(dim=(1, 2)).mean()) / max(1, len({block.columns[i].field for i in columns})))
+    return math.sqrt(float(block.coefficients[:, :, columns].square().sum(dim=(1, 2)).mean()))
 
 
 def _dispersed(block: Linearization, wavenumber: dict[str, float]) -> dict[str, float]:
