@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from ..domains import Box, Disk, Domain, On, Sampler
 from ..domains.pieces import Piece
+from ..domains.product import Product
 from ..domains.sampling import allot
 from ..errors import ProblemError
 from ..points import TIME, Points, join
@@ -62,7 +62,7 @@ def at_time(domain: Domain, time: float, space_rule: Callable[[Domain], Rule]) -
     low, high = domain.bounds[TIME]
     if not low <= time <= high:
         raise ProblemError(f"Integral(at={time:g}) lies outside t=({low:g}, {high:g}).")
-    space = Box(**{a: domain.bounds[a] for a in domain.space_axes}) if isinstance(domain, Box) else _space(domain)
+    space = domain.space if isinstance(domain, Product) else Box(**{a: domain.bounds[a] for a in domain.space_axes})
     rule = space_rule(space)
 
     def held(n: int, sampler: Sampler) -> Points:
@@ -77,10 +77,6 @@ def with_time(p: Points, axes: Sequence[str], time: float) -> Points:
         p.coordinates[:, p.axes.index(a)] if a != TIME else torch.full_like(p.coordinates[:, 0], time) for a in axes
     ]
     return Points(tuple(axes), torch.stack(columns, dim=1), p.outward, p.attached)
-
-
-def _space(domain: Any) -> Domain:
-    return domain.space
 
 
 def _on_piece(piece: Piece, n: int, sampler: Sampler) -> Points:
