@@ -1,6 +1,6 @@
 """Solve partial differential equations with sine networks, checked against classical solvers."""
 
-from .conditions import PML, Absorbing, Condition, Dirichlet, Initial, Neumann, Periodic, Robin
+from .conditions import PML, Absorbing, Condition, Data, Dirichlet, Initial, Integral, Neumann, Periodic, Robin
 from .domains import Ball, Box, Disk, Polygon, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import PinnSirenError
@@ -16,8 +16,8 @@ from .trainer import Trainer
 from .validation import Report, solve_reference
 
 __all__ = [
-    "Absorbing", "Adam", "Ball", "Box", "Condition", "Dirichlet", "Disk", "Eikonal", "GaussianRBF", "Helmholtz",
-    "Initial", "Jet", "LBFGS", "MLP", "Neumann", "PML", "Periodic", "PinnSirenError", "Points", "Poisson",
-    "Polygon", "PositionalEncoding", "Problem", "Report", "Robin", "Sampler", "Siren", "Solution", "Stage",
-    "Trainer", "Wave", "jet", "solve", "solve_reference",
+    "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Dirichlet", "Disk", "Eikonal", "GaussianRBF",
+    "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "MLP", "Neumann", "PML", "Periodic", "PinnSirenError",
+    "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Report", "Robin", "Sampler", "Siren",
+    "Solution", "Stage", "Trainer", "Wave", "jet", "solve", "solve_reference",
 ]  # fmt: skip

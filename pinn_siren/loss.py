@@ -25,9 +25,10 @@ from .system import System
 class Objective:
     """``sum_m weight_m mean |C_m|^2 / (size_m amplitude)^2`` over the current points.
 
-    Means, never sums, so that weights do not depend on the number of points; each constraint's residual is divided by
-    its size for a field of the likely amplitude, so that no weight is needed to balance units. ``balance`` brings a
-    further factor a term, ``causal`` weighs the interior means in time, ``resampling`` places the interior points.
+    Means, never sums, so that weights do not depend on the number of points; each part of a constraint's residual is
+    divided by its size for a field of the likely amplitude, so that no weight is needed to balance units. ``balance``
+    brings a further factor a term, ``causal`` weighs the interior means in time, ``resampling`` places the interior
+    points.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class Objective:
     def means(self) -> dict[str, Tensor]:
         """The mean square of every constraint's residual at the current points, nondimensional, without its weight."""
         causal = {} if self.causal is None else self.causal.means(self._slabs())
-        squares = self._squares(self.points, set(causal))
-        plain = {name: s / (self.scales.residual[name] * self.scales.amplitude) ** 2 for name, s in squares.items()}
+        squares = self._squares(self.points, self.scales.residual, set(causal))
+        plain = {name: s / self.scales.amplitude**2 for name, s in squares.items()}
         return {name: (causal | plain)[name] for name in self.names}
 
     def _inside(self) -> list[Constraint]:
-        return [c for c in self.system.constraints if c.on_interior]
+        """The constraints that hold everywhere inside: no integrals, no data at points of their own."""
+        inside = [c for c in self.system.constraints if c.on_interior and c.reduce == "points"]
+        return [c for c in inside if self.points[c.name][0].attached is None]
 
     def _draw(self, c: Constraint, n: int) -> Points:
         return c.sample(n, self.sampler)[0]
@@ -99,9 +102,9 @@ class Objective:
 
     def _densities(self, c: Constraint, p: Points) -> Tensor:
         """``(n,)``: the squared residual of an interior constraint at points, nondimensional."""
-        parts = self.system.parts(c, [p], self.model)
-        size = self.scales.residual[c.name] * self.scales.amplitude
-        return torch.stack([_square(part) for part in parts]).sum(0) / size**2
+        parts, sizes = self.system.parts(c, [p], self.model), self.scales.residual[c.name]
+        squares = [_square(part) / size**2 for part, size in zip(parts, sizes, strict=True)]
+        return torch.stack(squares).sum(0) / self.scales.amplitude**2
 
     @torch.no_grad()
     def _sizes(self, c: Constraint, p: Points) -> Tensor:
@@ -110,13 +113,16 @@ class Objective:
         chunks = [p[i : i + length] for i in range(0, len(p), length)]
         return torch.cat([self._densities(c, chunk) for chunk in chunks]).sqrt()
 
-    def _squares(self, points: dict[str, list[Points]], without: set[str] | None = None) -> dict[str, Tensor]:
-        """The mean square of every constraint's residual."""
-        return {
-            c.name: torch.stack([_square(r).mean() for r in self.system.parts(c, points[c.name], self.model)]).sum()
-            for c in self.system.constraints
-            if c.name not in (without or ())
-        }
+    def _squares(
+        self, points: dict[str, list[Points]], sizes: dict[str, tuple[float, ...]], without: set[str] | None = None
+    ) -> dict[str, Tensor]:
+        """The mean square of every constraint's residual, its parts in units of their sizes."""
+
+        def square(c: Constraint) -> Tensor:
+            parts = self.system.parts(c, points[c.name], self.model)
+            return torch.stack([c.square(r) / size**2 for r, size in zip(parts, sizes[c.name], strict=True)]).sum()
+
+        return {c.name: square(c) for c in self.system.constraints if c.name not in (without or ())}
 
     def backward(self) -> Tensor:
         """The loss at the current points, its gradient added to the parameters; the terms stay in ``latest``."""
@@ -136,8 +142,9 @@ class Objective:
         an estimate of size, not a bound: modes that the operator amplifies more than the average escape it.
         """
         fresh = self.system.sample(self.counts, self.fresh)
-        squares = self._squares(fresh)
-        raw = math.sqrt(sum(float(squares[name]) * self.scales.response[name] ** 2 for name in squares))
+        answers = {name: tuple(1 / r for r in response) for name, response in self.scales.response.items()}
+        squares = self._squares(fresh, answers)
+        raw = math.sqrt(sum(float(square) for square in squares.values()))
         inside = next(fresh[c.name][0] for c in self.system.constraints if c.on_interior)
         fields = self.model(inside)
         lever = (self.model(inside, shift=self.scales.amplitude) - fields).norm() / self.scales.amplitude
@@ -153,7 +160,7 @@ class Objective:
             "balance": None if self.balance is None else self.balance.state(),
             "causal": None if self.causal is None else self.causal.state(),
             "points": {
-                name: [{"coordinates": p.coordinates, "outward": p.outward} for p in points]
+                name: [{"coordinates": p.coordinates, "outward": p.outward, "attached": p.attached} for p in points]
                 for name, points in self.points.items()
             },
         }
@@ -170,9 +177,9 @@ class Objective:
         self.points = {name: [self._back(p) for p in points] for name, points in state["points"].items()}
 
     def _back(self, p: dict[str, Any]) -> Points:
-        device, outward = self.sampler.device, p["outward"]
-        outward = None if outward is None else outward.to(device)
-        return Points(self.system.problem.domain.axes, p["coordinates"].to(device), outward)
+        device = self.sampler.device
+        outward, attached = (None if p[k] is None else p[k].to(device) for k in ("outward", "attached"))
+        return Points(self.system.problem.domain.axes, p["coordinates"].to(device), outward, attached)
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The parameters that are trained."""

@@ -103,7 +103,7 @@ def by_numpy(trainer, epsilon, kept=None):
     at = p.coordinates.clone().requires_grad_()
     slopes = torch.autograd.grad(trainer.model(Points(p.axes, at)).sum(), at)[0]
     scales = trainer.scales
-    residual = (slopes.sum(1) - 1).detach().numpy() / (scales.residual["equation"] * scales.amplitude)
+    residual = (slopes.sum(1) - 1).detach().numpy() / (scales.residual["equation"][0] * scales.amplitude)
     slab = np.minimum(np.floor((p.t.numpy() - 0.5) / 2.0 * SLABS).astype(int), SLABS - 1)
     losses = [np.mean(residual[slab == i] ** 2) if (slab == i).any() else 0.0 for i in range(SLABS)]
     weights = kept or [math.exp(-epsilon * sum(losses[:i])) for i in range(SLABS)]
