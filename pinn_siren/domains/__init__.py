@@ -10,10 +10,13 @@ from .csg import SetOperation
 from .domain import Domain, On
 from .polygon import Polygon
 from .product import Product
+from .region import Region
 from .sampling import Sampler, Scheme
 from .shapes import Ball, Disk
 
-KINDS: dict[str, type[Domain]] = {kind.__name__: kind for kind in (Box, Disk, Ball, Polygon, SetOperation, Product)}
+KINDS: dict[str, type[Domain]] = {
+    kind.__name__: kind for kind in (Box, Disk, Ball, Polygon, Region, SetOperation, Product)
+}
 """The domains that ``configuration`` describes, by name."""
 
 
@@ -37,6 +40,6 @@ def from_configuration(described: dict[str, Any]) -> Domain:
 
 
 __all__ = [
-    "Ball", "Box", "Disk", "Domain", "On", "Polygon", "Product", "SIDES", "Sampler", "Scheme", "SetOperation",
+    "Ball", "Box", "Disk", "Domain", "On", "Polygon", "Product", "Region", "SIDES", "Sampler", "Scheme", "SetOperation",
     "from_configuration",
 ]  # fmt: skip
