@@ -1,7 +1,7 @@
 """Solve partial differential equations with sine networks, checked against classical solvers."""
 
 from .conditions import PML, Absorbing, Condition, Dirichlet, Initial, Neumann, Periodic, Robin
-from .domains import Ball, Box, Disk, Polygon, Region, Sampler
+from .domains import Ball, Box, Disk, Mesh, Polygon, Region, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import PinnSirenError
 from .jet import Jet, jet
@@ -16,6 +16,7 @@ from .validation import Report, solve_reference
 
 __all__ = [
     "Absorbing", "Adam", "Ball", "Box", "Condition", "Dirichlet", "Disk", "Eikonal", "Helmholtz", "Initial", "Jet",
-    "LBFGS", "Neumann", "PML", "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "Problem", "Region", "Report",
-    "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "jet", "solve", "solve_reference",
+    "LBFGS", "Mesh", "Neumann", "PML", "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "Problem",
+    "Region", "Report", "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "jet", "solve",
+    "solve_reference",
 ]  # fmt: skip

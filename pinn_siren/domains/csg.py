@@ -14,6 +14,7 @@ from ..errors import ProblemError
 from ..points import Points
 from .box import Box
 from .domain import ROUNDING, Domain, sides_of
+from .mesh import Mesh
 from .pieces import Piece, fill, restrict, spread
 from .sampling import Sampler, lattice
 from .shape import without_time
@@ -72,9 +73,9 @@ class SetOperation(Domain):
     def measure(self) -> float:
         """The length, area or volume, by the divergence theorem from the boundary: the integral of x . n / d.
 
-        An estimate, the same in every call: 2^15 midpoints a piece in the plane, 2^17 Sobol points in space. Where the
-        boundaries cross, the error is about 1e-4 of the operands in the plane and 1e-3 in space; where boxes and disks
-        are apart or one holds the other, it is rounding.
+        An estimate, the same in every call: 2^15 midpoints a piece in the plane, 2^17 Sobol points in space, 2^14 with
+        a mesh. Where the boundaries cross, the error is about 1e-4 of the operands in the plane and 1e-3 in space;
+        where boxes and disks are apart or one holds the other, it is rounding.
         """
         bounds = self.bounds.values()
         center = torch.tensor([(low + high) / 2 for low, high in bounds], dtype=torch.float64)
@@ -120,7 +121,10 @@ class SetOperation(Domain):
 
     @property
     def _resolution(self) -> int:
-        return 2**15 if len(self.axes) < 3 else 2**17
+        if len(self.axes) < 3:
+            return 2**15
+        # The distance to a mesh is searched for, some ten microseconds a point.
+        return 2**14 if any(isinstance(leaf, Mesh) for leaf in _leaves(self)) else 2**17
 
     @cached_property
     def _remaining(self) -> tuple[Piece, ...]:
