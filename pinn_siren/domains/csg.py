@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import ProblemError
 from ..points import Points
 from .box import Box
-from .domain import ROUNDING, Domain, sides_of
+from .domain import NUDGE, ROUNDING, Domain, sides_of
 from .mesh import Mesh
 from .pieces import Piece, fill, restrict, spread
 from .sampling import Sampler, lattice
@@ -77,11 +77,11 @@ class SetOperation(Domain):
         a mesh. Where the boundaries cross, the error is about 1e-4 of the operands in the plane and 1e-3 in space;
         where boxes and disks are apart or one holds the other, it is rounding.
         """
-        bounds = self.bounds.values()
-        center = torch.tensor([(low + high) / 2 for low, high in bounds], dtype=torch.float64)
+        placed = [piece.place(lattice(self._resolution, piece.dimensions)) for piece in self._remaining]
+        # Seen from amid the boundary, what is missing of it in the estimate counts by the size of what remains.
+        center = torch.cat([points.coordinates[kept] for points, kept in placed]).mean(dim=0)
         total = 0.0
-        for piece in self._remaining:
-            points, kept = piece.place(lattice(self._resolution, piece.dimensions))
+        for piece, (points, kept) in zip(self._remaining, placed, strict=True):
             flux = ((points.coordinates - center) * points.normal).sum(dim=1)
             total += piece.whole * float((flux * kept).mean())
         return total / len(self.axes)
@@ -139,6 +139,11 @@ class SetOperation(Domain):
                 part = restrict(piece, self._sign(leaves[:i]), self._resolution)
                 if part is not None:
                     found.append(part if leaf is named else replace(part, name=None))
+        if not found:
+            raise ProblemError(
+                f"{self} has no boundary that can be told from rounding: it is thinner than {NUDGE:g} of its largest "
+                "coordinate. Measure coordinates from a place nearby, or in larger units."
+            )
         return tuple(found)
 
     def _sign(self, earlier: list[Domain]) -> Callable[[Points], Tensor]:
@@ -156,7 +161,10 @@ class SetOperation(Domain):
             for count in (2**10, 2**16):
                 if bool((self.level(self._fill(lattice(count, len(self.axes)))) < 0).any()):
                     return
-        raise ProblemError(f"The {NAMES[self.operation]} {self} is empty.")
+        raise ProblemError(
+            f"The {NAMES[self.operation]} {self} is empty, or too thin to find: "
+            "none of 65536 points around it is inside."
+        )
 
 
 def _leaves(domain: Domain) -> list[Domain]:

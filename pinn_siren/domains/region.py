@@ -18,6 +18,9 @@ from .triangulation import Real, anticlockwise, ring
 NEAR = 1e-9
 """How far both sides of an edge are looked at, in units of the largest coordinate."""
 
+ALONG = 0.3819660112501051
+"""Where on an edge that is, as a share of its length."""
+
 Geometry = Any
 """A shapely geometry, WKT or GeoJSON (text, or the path of a file), a GeoJSON dict, or rings of vertices."""
 
@@ -50,8 +53,9 @@ def _turned(rings: list[Real]) -> list[Real]:
     start, end = edges(rings)
     along = end - start
     normal = np.stack([along[:, 1], -along[:, 0]], axis=1) / np.hypot(*along.T)[:, None]
-    middle, step = (start + end) / 2, NEAR * float(np.abs(start).max()) * normal
-    left, right = (signed_distance(torch.from_numpy(x), start, end).numpy() < 0 for x in (middle - step, middle + step))
+    # Rings may touch in a point, the middle of an edge as soon as any: a place that is no simple fraction.
+    place, step = start + ALONG * along, NEAR * float(np.abs(start).max()) * normal
+    left, right = (signed_distance(torch.from_numpy(x), start, end).numpy() < 0 for x in (place - step, place + step))
     turned, first = [], 0
     for number, vertices in enumerate(rings):
         its = slice(first, first + len(vertices))
