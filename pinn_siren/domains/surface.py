@@ -96,7 +96,7 @@ def _neighbours(faces: Index) -> tuple[Index, Index, NDArray[np.bool_]]:
     """The pairs of faces that share an edge, and whether one of them has to be turned round to agree with the other."""
     ends = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
     _, edge, count = np.unique(np.sort(ends, axis=1), axis=0, return_inverse=True, return_counts=True)
-    if (count != 2).any():
+    if len(faces) == 0 or (count != 2).any():
         raise ProblemError(
             f"Mesh needs a closed surface, two faces at every edge: of {len(count)} edges, {(count == 1).sum()} have "
             f"one face and {(count > 2).sum()} more than two. Merge vertices that are near each other, and fill holes "

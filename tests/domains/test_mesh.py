@@ -63,6 +63,20 @@ def test_the_level_of_a_cube_has_its_closed_form():
     assert float(middle.std()) < 1e-15 and -1 < float(middle[0]) < -0.9
 
 
+def test_the_sign_beside_a_spike_knows_the_angles_of_its_faces():
+    """Thirty thin faces on one flank must not outweigh the three on the others."""
+    flank = [(0.1, y, 0) for y in np.linspace(-0.1, 0.1, 31)]
+    ring = [*flank, (-0.1, 0.1, 0), (-0.1, -0.1, 0)]
+    around_it = [(i, (i + 1) % len(ring)) for i in range(len(ring))]
+    tip, foot = len(ring), len(ring) + 1
+    faces = [(i, j, tip) for i, j in around_it] + [(j, i, foot) for i, j in around_it]
+    spike = Mesh(([*ring, (0, 0, 1), (0, 0, 0)], faces))
+    beside = torch.tensor([[-1, 0, 1.2], [1, 0, 1.2], [0, 1, 1.2], [0, 0, 0.9]], dtype=torch.float64)
+    beyond = (beside[:3] - torch.tensor([0.0, 0.0, 1.0])).norm(dim=1)
+    torch.testing.assert_close(spike.level(beside)[:3], beyond)
+    assert float(spike.level(beside)[3]) < 0
+
+
 def test_surfaces_are_even_in_area():
     edge = Mesh(CUBE).boundary(1200, sampler())
     faces = torch.tensor([[0, 0, 1], [0, 0, -1], [0, 1, 0], [0, -1, 0], [1, 0, 0], [-1, 0, 0]], dtype=torch.float64)
@@ -157,6 +171,7 @@ def test_a_torus_by_hand_is_closed():
     [
         ((SPHERE.vertices, SPHERE.faces[3:]), r"closed surface.* 9 have one face|closed surface.* \d have one face"),
         ((CUBE.vertices, [*CUBE.faces, CUBE.faces[0]]), "3 more than two"),
+        (([(0, 0, 0)] * 3, [(0, 1, 2)]), "closed surface"),
         (band(1), "two sides"),
         (crossing(), "shells of a Mesh must not cross"),
         (([(0, 0, 0), (1, 0, 0), (2, 0, 0), (1, 1, 1)], [(0, 1, 2), (0, 1, 3), (1, 2, 3), (0, 2, 3)]), "with an area"),
