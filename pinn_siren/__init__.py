@@ -1,7 +1,7 @@
 """Solve partial differential equations with sine networks, checked against classical solvers."""
 
 from .conditions import PML, Absorbing, Condition, Data, Dirichlet, Initial, Integral, Neumann, Periodic, Robin
-from .domains import Ball, Box, Disk, Polygon, Sampler
+from .domains import Ball, Box, Disk, Mesh, Polygon, Region, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import PinnSirenError
 from .jet import Jet, jet
@@ -17,7 +17,7 @@ from .validation import Report, solve_reference
 
 __all__ = [
     "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Dirichlet", "Disk", "Eikonal", "GaussianRBF",
-    "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "MLP", "Neumann", "PML", "Periodic", "PinnSirenError",
-    "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Report", "Robin", "Sampler", "Siren",
-    "Solution", "Stage", "Trainer", "Wave", "jet", "solve", "solve_reference",
+    "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "MLP", "Mesh", "Neumann", "PML", "Periodic",
+    "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Region", "Report", "Robin",
+    "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "jet", "solve", "solve_reference",
 ]  # fmt: skip
