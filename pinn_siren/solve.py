@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .errors import UsageError
+from .errors import expect_positive
 from .plan import make_stages
 from .problem import Problem
 from .solution import Solution
@@ -41,12 +41,9 @@ def solve(
 
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
     """
-    if not isinstance(problem, Problem):
-        raise UsageError(f"solve needs a Problem, got {type(problem).__name__}.")
-    if not tolerance > 0:
-        raise UsageError(f"tolerance must be positive, got {tolerance}.")
-    if budget is not None and not budget > 0:
-        raise UsageError(f"budget must be positive seconds, got {budget}.")
+    expect_positive("tolerance", tolerance)
+    if budget is not None:
+        expect_positive("budget, in seconds,", budget)
     started = time.perf_counter()
     plan = make_stages(method, steps)
     trainer = Trainer(
