@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -167,11 +166,3 @@ def _whole(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def completion(shell: str) -> None:
-    """Print the script that completes the command line in ``bash`` or ``zsh``."""
-    try:
-        tyro.cli(Command, prog=PROGRAM, args=["--tyro-print-completion", shell])
-    except SystemExit:
-        sys.stdout.flush()

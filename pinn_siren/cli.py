@@ -12,10 +12,11 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from .arguments import completion, parse, parse_own, refuse
+from .arguments import parse, parse_own, refuse
 from .commands import Check, Completion, New, Plot, Reference, Solve, Verify
+from .completion import script
 from .describe import describe
-from .errors import PinnSirenError, UsageError
+from .errors import PinnSirenError, UsageError, suggest
 from .files import call_problem, explain, load_problem, raised_in
 from .new import write_new
 from .plots import draw, draw_reference
@@ -105,7 +106,7 @@ def _each(files: tuple[Path, ...], work: Any) -> int:
         try:
             code = work(path)
         except PinnSirenError as error:
-            code = _complain(explain(error, path) if raised_in(error, path) else f"{path}: {_bare(error, path)}")
+            code = _complain(explain(error, path) if raised_in(error, path) else _of(error, path))
         except Exception as error:
             if not raised_in(error, path):
                 raise
@@ -114,8 +115,10 @@ def _each(files: tuple[Path, ...], work: Any) -> int:
     return worst
 
 
-def _bare(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path}, ")
+def _of(error: PinnSirenError, path: Path) -> str:
+    """What an error says, with the file that it is about in front."""
+    said = str(error)
+    return said if str(path) in said else f"{path}: {said}"
 
 
 def _solve(command: Solve, own: list[str]) -> int:
@@ -207,6 +210,12 @@ def _plot(command: Plot, own: list[str]) -> int:
 def _some_folders(folders: tuple[Path, ...]) -> None:
     if not folders:
         raise UsageError("Name at least one folder that solve wrote, such as results/poisson.")
+    for folder in folders:
+        if folder.is_file():
+            raise UsageError(f"{folder} is a file; name the folder that solve wrote, {folder.parent}.")
+        if not folder.is_dir():
+            near = suggest(folder.name, (f.name for f in sorted(folder.parent.glob("*/"))))
+            raise UsageError(f"There is no folder {folder}; name one that solve wrote, such as results/poisson.{near}")
 
 
 def _new(command: New, own: list[str]) -> int:
@@ -221,7 +230,7 @@ def _new(command: New, own: list[str]) -> int:
 def _completion(command: Completion, own: list[str]) -> int:
     if command.shell is None:
         raise UsageError("Name a shell: pinn-siren completion bash, or zsh.")
-    completion(command.shell)
+    print(script(command.shell))
     return OK
 
 

@@ -146,7 +146,13 @@ class Solution:
         report, stored = read_report(folder), read_solution(folder / "solution.h5")
         made = Provenance(**{f.name: getattr(report, f.name) for f in fields_of(Provenance)})
         history = {name: column.tolist() for name, column in stored.history.items()}
-        solution = cls.rebuild(stored.network_configuration, stored.network, made, history, ansatz, network)
+        try:
+            solution = cls.rebuild(stored.network_configuration, stored.network, made, history, ansatz, network)
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise StorageError(
+                f"{folder / 'solution.h5'} holds a network that cannot be built again ({reason}): solve again."
+            ) from None
         solution._report = report
         return solution
 

@@ -1,7 +1,10 @@
 """Wrong inputs, one a row: each ends in one message that says what came and what to do, and leaves nothing behind."""
 
 import math
+import shutil
+import sys
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -34,6 +37,7 @@ from pinn_siren import (
     solve,
     solve_reference,
 )
+from pinn_siren.cli import entry
 from pinn_siren.errors import NoReferenceError, PinnSirenError, ProblemError, ResidualError, StorageError, UsageError
 
 SQUARE, LINE, STRING = Box(x=(0, 1), y=(0, 1)), Box(x=(0, 1)), Box(x=(0, 1), t=(0, 1))
@@ -94,7 +98,7 @@ STATEMENTS = {
     "source is text": (lambda: start(poisson(source="a")), ProblemError, "source", "str", "number or a function"),
     "source is None": (lambda: start(poisson(source=None)), ProblemError, "source", "NoneType"),
     "source is an array": (lambda: start(poisson(source=np.ones(3))), ProblemError, "source", "ndarray"),
-    "source is NaN": (lambda: start(poisson(source=math.nan)), ProblemError, "source", "NaN", "nan"),
+    "source is NaN": (lambda: start(poisson(source=math.nan)), ProblemError, "source", "finite", "nan"),
     "source returns an array": (
         lambda: start(poisson(source=lambda p: np.ones(len(p)))), ProblemError, "source(p)", "ndarray", "tensor"
     ),
@@ -117,7 +121,7 @@ STATEMENTS = {
     "center of a ball in the plane": (lambda: Ball(center=(0, 0)), ProblemError, "3 numbers", "(0, 0)"),
     "polygon of two vertices": (lambda: Polygon([(0, 0), (1, 0)]), ProblemError, "three or more vertices"),
     "polygon that crosses itself": (
-        lambda: Polygon([(0, 0), (1, 1), (1, 0), (0, 1)]), ProblemError, "cross"
+        lambda: Polygon([(0, 0), (1, 1), (1, 0), (0, 1)]), ProblemError, "simple", "in order"
     ),
     "a hole as large as the domain": (lambda: Disk() - Disk(radius=2), ProblemError, "empty"),
     "a domain minus a number": (lambda: Disk() - 1, ProblemError, "two domains", "int"),
@@ -211,16 +215,16 @@ RESIDUALS = {
     "the field without .value": (lambda: start(own(lambda p, u: u.xx - u)), ProblemError, "u.value"),
     "returns the field": (lambda: start(own(lambda p, u: u)), ResidualError, "Jet", "u.value"),
     "returns nothing": (lambda: start(own(lambda p, u: None)), ResidualError, "NoneType", "tensor"),
-    "returns one number": (lambda: start(own(lambda p, u: u.xx.sum())), ResidualError, "got ()", "shape (3,)"),
+    "returns one number": (lambda: start(own(lambda p, u: u.xx.sum())), ResidualError, "got ()", "tensor of shape"),
     "another dtype": (lambda: start(own(lambda p, u: u.xx.to(torch.float32))), ResidualError, "float32", "float64"),
     "another device": (lambda: start(own(lambda p, u: u.xx.to("meta"))), ResidualError, "meta", "cpu"),
-    "a column": (lambda: start(own(lambda p, u: u.xx - p.coordinates)), ResidualError, "(3, 3)", ".squeeze(-1)"),
-    "no function of the network": (lambda: start(own(lambda p, u: p.x)), ProblemError, "derivative", "u"),
+    "a column": (lambda: start(own(lambda p, u: u.xx - p.coordinates)), ResidualError, "(200, 200)", ".squeeze(-1)"),
+    "no unknown in it": (lambda: start(own(lambda p, u: p.x)), ProblemError, "does not depend on u", "u.laplacian"),
     "root of a negative number": (
         lambda: start(own(lambda p, u: u.xx - torch.sqrt(p.x - 2))), ResidualError, "NaN"
     ),
     "outputs is one text": (
-        lambda: type("Two", (Problem,), {"outputs": "uv"})(domain=LINE), ProblemError, "outputs", '("uv",)'
+        lambda: type("Two", (Problem,), {"outputs": "uv"})(domain=LINE), ProblemError, "outputs", '("u",)', "'uv'"
     ),
     "ansatz returns a tensor": (
         lambda: start(own(lambda p, u: u.xx, ansatz=lambda p, u: u.value)), ProblemError, "ansatz", "jet", "Tensor"
@@ -305,3 +309,261 @@ def test_in_python(tmp_path, monkeypatch, name):
     message = str(raised.value)
     assert [word for word in says if word not in message] == [], message
     assert list(tmp_path.iterdir()) == []
+
+
+OWN = """
+import torch
+from pinn_siren import Box, Dirichlet, Problem
+
+class Screened(Problem):
+    mass: float
+    def residual(self, p, u):
+        return u.laplacian - self.mass**2 * u.value + 1
+
+problem = Screened(domain=Box(x=(0, 1), y=(0, 1)), conditions=[Dirichlet(0)], mass=2.0)
+"""
+FUNCTION = """
+from pinn_siren import Box, Dirichlet, Poisson
+
+def problem(charge: float = 1.0, length: float = 1.0):
+    return Poisson(domain=Box(x=(0, length)), source=-charge, conditions=[Dirichlet(0)])
+"""
+RING = """
+from pinn_siren import Dirichlet, Disk, Poisson
+
+problem = Poisson(domain=Disk() - Disk(radius=0.5), source=1.0, conditions=[Dirichlet(0)])
+"""
+STILL = """
+from pinn_siren import Box, Dirichlet, Initial, Wave
+
+problem = Wave(domain=Box(x=(0, 1), t=(0, 1)), speed=1.0, conditions=[Dirichlet(0), Initial(0)])
+"""
+SOLVE = "solve mine.py --quiet --device cpu --points 64 --steps 5"
+
+
+def swapped(old, new):
+    assert old in OWN
+    return OWN.replace(old, new)
+
+
+FILES = {
+    "no python": ("this is no python", "mine.py, line 1", "no valid Python"),
+    "half a file": (OWN[: OWN.index("conditions=[") + 12], "mine.py, line 10", "no valid Python", "never closed"),
+    "binary": ("\x00\x01", "no", "Python"),
+    "empty": ("", "sets no `problem`", "problem = MyEquation("),
+    "problem is a number": ("problem = 3\n", "int", "expected a Problem"),
+    "problem is a list": ("problem = []\n", "list", "expected a Problem"),
+    "problem is a class": (
+        swapped("problem = Screened(", "made = Screened(") + "problem = Screened",
+        "the class Screened", "problem = Screened(",
+    ),
+    "a module that is not installed": ("import pinn_siran\n", "line 1", "ModuleNotFoundError", "pinn_siran"),
+    "raises": ("import torch\n\nproblem = 1 / 0\n", "line 3", "ZeroDivisionError"),
+    "ends Python": ("raise SystemExit(0)\n", "__main__"),
+    "name that is not set": (swapped("mass=2.0", "mass=m"), "line 10", "NameError", "'m'"),
+    "field of another name": (swapped("mass=2.0", "mess=2.0"), "line 10", "mess"),
+    "field without a value": (swapped(", mass=2.0", ""), "line 10", "mass"),
+    "conditions is no list": (swapped("[Dirichlet(0)]", "Dirichlet(0)"), "conditions=[...]"),
+    "a method hides a field": (
+        swapped("    mass: float", "    def exact(self, p): return p.x\n    mass: float"), "Screened(exact=...)"
+    ),
+    "a second dataclass": (
+        swapped("class Screened", "from dataclasses import dataclass\n@dataclass\nclass Screened"),
+        "remove the @dataclass",
+    ),
+    "residual raises": (swapped("self.mass**2", "self.weight**2"), "line 8", "AttributeError", "weight"),
+    "residual takes no u": (swapped("(self, p, u)", "(self, p)"), "residual(p, u)", "takes 2 positional arguments"),
+    "residual of another letter": (swapped("u.laplacian", "u.xq"), "line 8", "axes x, y"),
+    "residual of another name": (swapped("u.laplacian", "u.laplacien"), "line 8", "Did you mean 'laplacian'"),
+    "residual of another shape": (swapped("u.value + 1", "u.value[:, None] + 1"), "trailing axis"),
+    "residual of another dtype": (swapped("u.value + 1", "u.value + 1j"), "complex_valued = True"),
+    "residual of NaN": (swapped("u.value + 1", "u.value + torch.log(-p.x)"), "NaN", "division by zero"),
+    "exact is a torch function": (swapped("mass=2.0", "mass=2.0, exact=torch.sin"), "exact(p)", "Points"),
+    "condition of the wrong side": (swapped("Dirichlet(0)", "Dirichlet(0, on='lef')"), "'lef'", "Did you mean 'left'"),
+    "condition raises": (swapped("Dirichlet(0)", "Dirichlet(lambda p: p.q)"), "line 10", "p.q", "x, y"),
+    "wave without a rate": (STILL, "rate=0"),
+    "function that returns nothing": ("def problem():\n    pass\n", "must return a Problem", "NoneType"),
+    "function that needs an argument": ("def problem(k):\n    pass\n", "default"),
+    "function that raises": ("def problem(k: int = 0):\n    return 1 / k\n", "line 2", "ZeroDivisionError"),
+}  # fmt: skip
+
+LINES = {
+    "no command": ("", "Name a command", "solve, check"),
+    "unknown command": ("slove mine.py", "'slove'", "Did you mean 'solve'"),
+    "an option before the command": ("--quiet solve mine.py", "'--quiet'", "solve, check"),
+    "no file": ("solve", "at least one problem file"),
+    "a missing file": ("solve min.py", "no file min.py", "Did you mean 'mine.py'", "pinn-siren new"),
+    "a missing file, checked": ("check nowhere/mine.py", "no file nowhere/mine.py"),
+    "a folder": ("solve .", "is a folder", "my_equation.py"),
+    "a file of another kind": ("solve notes.txt", "notes.txt", ".py"),
+    "the same file twice": ("solve mine.py mine.py --out kept", "Two files are called mine", "--out"),
+    "unknown option": ("solve mine.py --tolerence 1e-2", "--tolerence", "Did you mean '--tolerance'"),
+    "unknown option first": ("solve --tolerence 1e-2 mine.py", "--tolerence", "Did you mean '--tolerance'"),
+    "unknown short option": ("solve mine.py -o kept", "-o is no option"),
+    "option of another command": ("verify kept --steps 3", "--steps is no option of pinn-siren verify"),
+    "unknown option of a function": (
+        "solve own.py --chrage 3", "--chrage", "--charge, --length", "Did you mean '--charge'"
+    ),
+    "text for a function's number": ("solve own.py --charge much", "--charge takes a number", "'much'"),
+    "function's option without a value": ("check own.py --charge", "--charge needs a value", "a number"),
+    "unknown method": ("solve mine.py --method lbgfs", "--method", "auto, adam", "'lbgfs'", "Did you mean 'lbfgs'"),
+    "unknown dtype": ("solve mine.py --dtype float16", "--dtype", "float64, float32", "'float16'"),
+    "unknown device": ("solve mine.py --quiet --device abacus", "'abacus'", "use cpu"),
+    "unknown requirement": ("solve mine.py --require certifed", "--require", "Did you mean 'certified'"),
+    "tolerance of zero": ("solve mine.py --quiet --tolerance 0", "tolerance", "positive", "0"),
+    "tolerance of NaN": ("solve mine.py --quiet --tolerance nan", "tolerance", "nan"),
+    "tolerance in words": ("solve mine.py --tolerance tight", "--tolerance takes a number", "'tight'"),
+    "steps of zero": ("solve mine.py --quiet --steps 0", "steps", "at least 1", "0"),
+    "steps in powers of ten": ("solve mine.py --steps 1e3", "--steps takes a whole number", "'1e3'"),
+    "steps without a value": ("solve mine.py --steps --quiet", "--steps needs a value"),
+    "few points": ("solve mine.py --quiet --points 3", "points", "16", "3"),
+    "a negative budget": ("solve mine.py --quiet --budget -1", "budget", "positive", "-1"),
+    "a negative seed": ("solve mine.py --quiet --seed -1", "seed", "-1"),
+    "an output folder that is a file": (SOLVE + " --out notes.txt", "notes.txt", "--out"),
+    "an output folder below a file": (SOLVE + " --out notes.txt/below", "notes.txt/below", "--out"),
+    "resolution too small": ("reference own.py --resolution 2", "resolution=2", "at least 4"),
+    "no reference to be had": ("reference mine.py", "Screened", "reference="),
+    "no reference off boxes": ("reference ring.py", "Box", "Disk"),
+    "no folder": ("verify", "at least one folder"),
+    "a missing folder": ("verify kpt", "no folder kpt", "Did you mean 'kept'"),
+    "a file for a folder": ("plot kept/solution.h5", "is a file", "kept"),
+    "a folder without results": ("verify empty", "empty/report.json", "solve wrote"),
+    "a folder without a solution": ("plot empty", "empty/solution.h5", "pinn-siren solve"),
+    "new without a name": ("new", "pinn-siren new my_equation.py"),
+    "new over a file": ("new mine.py", "mine.py is there already", "another file"),
+    "new over a file, without .py": ("new mine", "mine.py is there already"),
+    "new of two names": ("new one.py two.py", "'two.py'"),
+    "new in no folder": ("new nowhere/one.py", "no folder nowhere", "Create it"),
+    "new as a folder": ("new empty", "is a folder"),
+    "new that hides a module": ("new torch.py", "hide", "torch_equation.py"),
+    "completion for what": ("completion", "completion bash"),
+    "completion for another shell": ("completion fish", "'fish'", "bash"),
+}  # fmt: skip
+
+
+def other_checkpoint(kept):
+    made = {"equation": "Screened", "domain": "Box(x=(0, 1), y=(0, 1))", "seed": 5, "dtype": "torch.float64"}
+    rest = {"weights": {}, "loop": {}, "ends": [], "history": {}, "seconds": 0.0, "steps": 0}
+    torch.save({"made": made, **rest}, kept / "checkpoint.pt")
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def foreign(file):
+    with h5py.File(file, "w") as opened:
+        opened["u"] = np.zeros(3)
+
+
+def no_network(kept):
+    with h5py.File(kept / "solution.h5", "r+") as opened:
+        del opened["network"]
+
+
+def other_weights(kept):
+    with h5py.File(kept / "solution.h5", "r+") as opened:
+        name = next(n for n in opened["network"] if n.endswith("weight"))
+        del opened["network"][name]
+        opened["network"][name] = np.zeros((2, 2))
+
+
+def half_description(kept):
+    with h5py.File(kept / "solution.h5", "r+") as opened:
+        opened["network"].attrs["configuration"] = '{"equation": "Poi'
+
+
+RESUME = SOLVE + " --out kept --resume"
+DAMAGED = {
+    "checkpoint of noise": (
+        lambda kept: (kept / "checkpoint.pt").write_bytes(b"noise"), RESUME,
+        "checkpoint.pt", "not a checkpoint", "remove it",
+    ),
+    "checkpoint of something else": (
+        lambda kept: torch.save({"loop": 1}, kept / "checkpoint.pt"), RESUME, "something else", "remove it"
+    ),
+    "checkpoint of another run": (
+        other_checkpoint, RESUME, "another run", "seed: 5 there, 0 here", "start anew"
+    ),
+    "report cut short": (
+        lambda kept: (kept / "report.json").write_text('{"problem": "Poi'), "verify kept", "report.json", "solve again"
+    ),
+    "report of something else": (
+        lambda kept: (kept / "report.json").write_text("[1, 2]"), "verify kept", "kept/report.json", "solve again"
+    ),
+    "report without a field": (
+        lambda kept: (kept / "report.json").write_text('{"problem": "Poisson"}'), "verify kept",
+        "missing", "solve again",
+    ),
+    "solution cut short": (lambda kept: cut(kept / "solution.h5"), "verify kept", "kept/solution.h5", "cut short"),
+    "solution cut short, drawn": (lambda kept: cut(kept / "solution.h5"), "plot kept", "solution.h5", "cut short"),
+    "solution of another program": (
+        lambda kept: foreign(kept / "solution.h5"), "plot kept", "kept/solution.h5", "no such mark", "pinn-siren solve"
+    ),
+    "solution without a network": (no_network, "verify kept", "kept/solution.h5", "network", "pinn-siren solve"),
+    "network of another shape": (other_weights, "verify kept", "kept/solution.h5", "solve again"),
+    "network half described": (half_description, "verify kept", "kept/solution.h5", "solve again"),
+    "reference missing": (lambda kept: (kept / "reference.h5").unlink(), "verify kept", "reference.h5", "none"),
+    "reference of another program": (
+        lambda kept: foreign(kept / "reference.h5"), "verify kept", "kept/reference.h5", "no such mark"
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A folder that a short solve wrote."""
+    folder = tmp_path_factory.mktemp("wrong") / "kept"
+    run().save(folder)
+    return folder
+
+
+def everything(folder):
+    return {f: f.read_bytes() if f.is_file() else None for f in folder.rglob("*") if "__pycache__" not in f.parts}
+
+
+def refused(folder, monkeypatch, capsys, line, says):
+    """Run one command line: it ends with 2 and one message, and changes nothing."""
+    before = everything(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["pinn-siren", *line.split()])
+    with pytest.raises(SystemExit) as ended:
+        entry()
+    out, err = capsys.readouterr()
+    assert ended.value.code == 2, err
+    assert err.startswith("pinn-siren: ") and err.count("\n") == 1, err
+    assert [word for word in says if word not in err] == [], err
+    assert out == ""
+    assert everything(folder) == before
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_problem_file(tmp_path, monkeypatch, capsys, name):
+    text, *says = FILES[name]
+    (tmp_path / "mine.py").write_text(text)
+    refused(tmp_path, monkeypatch, capsys, SOLVE, ["mine.py", *says])
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_command_line(tmp_path, monkeypatch, capsys, name):
+    for file, text in {
+        "mine.py": OWN,
+        "own.py": FUNCTION,
+        "ring.py": RING,
+        "notes.txt": "",
+        "kept/solution.h5": "",
+    }.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    (tmp_path / "empty").mkdir()
+    line, *says = LINES[name]
+    refused(tmp_path, monkeypatch, capsys, line, says)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_files_of_a_solve(tmp_path, results, monkeypatch, capsys, name):
+    damage, line, *says = DAMAGED[name]
+    shutil.copytree(results, tmp_path / "kept")
+    (tmp_path / "mine.py").write_text(OWN)
+    damage(tmp_path / "kept")
+    refused(tmp_path, monkeypatch, capsys, line, says)
