@@ -82,8 +82,8 @@ class Problem(metaclass=_Stated):
             )
         for condition in self.conditions:
             if not isinstance(condition, ConditionBase):
-                came = f"the class {condition.__name__}" if isinstance(condition, type) else type(condition).__name__
-                raise ProblemError(f"conditions holds {came}; expected Dirichlet(0), Initial(...), ...")
+                came = f"class, {condition.__name__}" if isinstance(condition, type) else type(condition).__name__
+                raise ProblemError(f"conditions holds a {came}; expected Dirichlet(0), Initial(...), ...")
         if not isinstance(self.outputs, tuple) or not all(isinstance(name, str) for name in self.outputs):
             raise ProblemError(f'outputs must be a tuple of names, as in outputs = ("u",); got {self.outputs!r}.')
         for name in ("exact", "ansatz", "reference"):

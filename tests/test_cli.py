@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import get_args, get_type_hints
 
 import h5py
 import pytest
@@ -113,15 +114,29 @@ def test_as_a_module_and_interrupted(here):
     import signal
     import time
 
-    name = write(here, TEN_LINES)
-    line = [sys.executable, "-m", "pinn_siren", "solve", name, "--points", "4000", "--device", "cpu",
+    # The residual says when training is well under way.
+    count = """
+calls = 0
+
+def counted():
+    global calls
+    calls += 1
+    if calls == 120:
+        open("training", "w").close()
+    return 1
+
+"""
+    name = write(here, count + TEN_LINES.replace("u.value + 1", "u.value + counted()"))
+    line = [sys.executable, "-m", "pinn_siren", "solve", name, "--points", "400", "--device", "cpu",
             "--method", "adam",
             "--steps", "10000000", "--tolerance", "1e-14"]  # fmt: skip
     running = subprocess.Popen(
         line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     assert "solving" in running.stderr.readline()
-    time.sleep(4)
+    deadline = time.monotonic() + 60
+    while not (here / "training").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 1, err
@@ -136,7 +151,19 @@ def test_a_new_file_is_checked_and_solved_as_it_is(here, capsys):
     shown = capsys.readouterr()
     assert "MyEquation" in shown.out and "linear, of order 2 in x, 2 in y" in shown.out
     assert shown.err == ""
-    line = ["solve", "my_equation.py", "--device", "cpu", "--quiet", "--tolerance", "5e-2", "--steps", "60"]
+    line = [
+        "solve",
+        "my_equation.py",
+        "--device",
+        "cpu",
+        "--quiet",
+        "--tolerance",
+        "5e-2",
+        "--steps",
+        "40",
+        "--points",
+        "150",
+    ]
     assert main(line) == 0
     assert "certified" in capsys.readouterr().out
 
@@ -166,12 +193,12 @@ UNDERSTOOD = {
     "a function's options": (
         FUNCTION,
         ["--length", "2"],
-        ["x = 0.", "Box(x=(0, 2))", "101, 201, 401 nodes", "no time"],
+        ["Box(x=(0, 2))", "101, 201, 401 nodes", "no time"],
     ),
     "no reference": (
         TEN_LINES,
         [],
-        ["Screened", "u (real)", "none: There is no finite-difference solver", "laplacian"],
+        ["Screened", "u (real)", "none: There is no finite-difference", "laplacian"],
     ),
     "part of the boundary": (
         TEN_LINES.replace("[Dirichlet(0)]", "[Dirichlet(0, on=lambda p: p.x < 0.5), Dirichlet(1, on='right')]"),
@@ -205,8 +232,7 @@ def test_check_refuses_what_solve_would(here, capsys):
 
 
 def test_the_line_knows_every_method():
-    options = COMMANDS["solve"].__annotations__["method"]
-    assert all(f'"{method}"' in options for method in METHODS)
+    assert get_args(get_type_hints(COMMANDS["solve"])["method"]) == METHODS
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

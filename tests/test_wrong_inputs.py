@@ -89,7 +89,7 @@ STATEMENTS = {
     "conditions is no list": (lambda: poisson(conditions=Dirichlet(0)), ProblemError, "conditions=[...]"),
     "conditions holds a number": (lambda: poisson(conditions=[0]), ProblemError, "int", "Dirichlet(0)"),
     "conditions is a number": (lambda: poisson(conditions=3), ProblemError, "int", "list"),
-    "a condition as a class": (lambda: poisson(conditions=[Dirichlet]), ProblemError, "Dirichlet", "(...)"),
+    "a condition as a class": (lambda: poisson(conditions=[Dirichlet]), ProblemError, "class, Dirichlet", "(...)"),
     "exact is a number": (lambda: poisson(exact=0.0), ProblemError, "exact", "float", "function"),
     "exact of another shape": (
         lambda: start(poisson(exact=lambda p: p.coordinates)), ProblemError, "exact", "(100, 1)", "trailing axis"
