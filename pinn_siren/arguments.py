@@ -58,7 +58,17 @@ def parse_own(make: Callable[..., Any], path: Path, own: list[str], command: typ
     unknown = next((a for a in own if a.startswith("-") and not _number(a) and _bare(a) not in options), None)
     if unknown is not None and unknown not in ("-h", "--help") and _bare(unknown).replace("--no-", "--") not in options:
         raise refuse(unknown, path, options, command)
-    _read(keep, own, f"{PROGRAM} ... {path}", options, prog=f"{PROGRAM} ... {path}")
+    try:
+        _read(keep, own, f"{PROGRAM} ... {path}", options, prog=f"{PROGRAM} ... {path}")
+    except UsageError:
+        raise
+    except Exception as error:
+        # tyro has no common class for the annotations that it cannot read.
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"{path}: the arguments of problem() cannot be options ({reason}): annotate each with int, float, str or "
+            "bool."
+        ) from None
     return chosen
 
 

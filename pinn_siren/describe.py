@@ -78,7 +78,8 @@ def _places(problem: Problem, trainer: Trainer) -> list[Row]:
     rows, counts = [], trainer.objective.counts
     for c in problem.constraints():
         points = c.sample(counts[c.name], _sampler())
-        rows.append(("inside" if c.name == "equation" else c.name, f"{len(points[0])} points at {_place(points)}"))
+        name, count = "inside" if c.name == "equation" else c.name, len(points[0])
+        rows.append((name, f"{count} point{'s' * (count > 1)} at {_place(points)}"))
     for i, condition in enumerate(problem.conditions):
         on = getattr(condition, "on", None)
         if callable(on) and isinstance(condition, Boundary):

@@ -42,7 +42,7 @@ def expect_positive(name: str, value: Any) -> None:
         raise UsageError(f"{name} must be a positive number, got {value!r}.")
 
 
-def suggest(name: object, valid: Iterable[str]) -> str:
+def suggest(name: object, valid: Iterable[str], cutoff: float = 0.3) -> str:
     """``" Did you mean 'x'?"`` with the nearest of the valid names, or an empty string."""
-    near = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.3)
+    near = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=cutoff)
     return f" Did you mean {near[0]!r}?" if near else ""

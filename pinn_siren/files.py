@@ -13,6 +13,9 @@ from typing import Any
 from .errors import PinnSirenError, UsageError, suggest
 from .problem import Problem
 
+FILE_LIKENESS = 0.7
+"""How like a missing file's name another one must be to be suggested; all of them end alike."""
+
 
 def load_problem(path: Path) -> Problem | Callable[..., Any]:
     """The ``problem`` that a file sets: a Problem, or a function returning one.
@@ -22,7 +25,7 @@ def load_problem(path: Path) -> Problem | Callable[..., Any]:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a problem file, such as {path}/my_equation.py.")
     if not path.is_file():
-        near = suggest(path.name, (f.name for f in sorted(path.parent.glob("*.py"))))
+        near = suggest(path.name, (f.name for f in sorted(path.parent.glob("*.py"))), FILE_LIKENESS)
         raise UsageError(f"There is no file {path}.{near} `pinn-siren new {path}` writes one to start from.")
     problem = getattr(_run(path), "problem", None)
     if problem is None:

@@ -328,6 +328,7 @@ from pinn_siren import Box, Dirichlet, Poisson
 def problem(charge: float = 1.0, length: float = 1.0):
     return Poisson(domain=Box(x=(0, length)), source=-charge, conditions=[Dirichlet(0)])
 """
+ODD = FUNCTION.replace("length: float", "length: 'Metres'")
 RING = """
 from pinn_siren import Dirichlet, Disk, Poisson
 
@@ -406,6 +407,7 @@ LINES = {
     ),
     "text for a function's number": ("solve own.py --charge much", "--charge takes a number", "'much'"),
     "function's option without a value": ("check own.py --charge", "--charge needs a value", "a number"),
+    "function's option of no known kind": ("check odd.py --charge 3", "odd.py", "problem()", "float, str or bool"),
     "unknown method": ("solve mine.py --method lbgfs", "--method", "auto, adam", "'lbgfs'", "Did you mean 'lbfgs'"),
     "unknown dtype": ("solve mine.py --dtype float16", "--dtype", "float64, float32", "'float16'"),
     "unknown device": ("solve mine.py --quiet --device abacus", "'abacus'", "use cpu"),
@@ -550,6 +552,7 @@ def test_a_command_line(tmp_path, monkeypatch, capsys, name):
         "mine.py": OWN,
         "own.py": FUNCTION,
         "ring.py": RING,
+        "odd.py": ODD,
         "notes.txt": "",
         "kept/solution.h5": "",
     }.items():
