@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 import torch
 from torch import Tensor
 
-from .coefficients import Coefficient, values
+from .coefficients import Coefficient, call, values
 from .conditions import PML, ConditionBase, Constraint, Data, leaves_constant, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
@@ -78,13 +78,16 @@ class Problem(metaclass=_Stated):
     def __post_init__(self) -> None:
         if not isinstance(self.domain, Domain):
             raise ProblemError(f"domain must be a domain such as Box(x=(0, 1)), got {type(self.domain).__name__}.")
-        if isinstance(self.conditions, ConditionBase):
-            raise ProblemError("conditions must be a list: write conditions=[...].")
+        if not isinstance(self.conditions, Sequence):
+            raise ProblemError(
+                f"conditions must be a list, got {type(self.conditions).__name__}: write conditions=[...]."
+            )
         for condition in self.conditions:
             if not isinstance(condition, ConditionBase):
-                raise ProblemError(
-                    f"conditions holds a {type(condition).__name__}; expected Dirichlet(0), Initial(...), ..."
-                )
+                came = f"class, {condition.__name__}" if isinstance(condition, type) else type(condition).__name__
+                raise ProblemError(f"conditions holds a {came}; expected Dirichlet(0), Initial(...), ...")
+        if not isinstance(self.outputs, tuple) or not all(isinstance(name, str) for name in self.outputs):
+            raise ProblemError(f'outputs must be a tuple of names, as in outputs = ("u",); got {self.outputs!r}.')
         for name in ("exact", "ansatz", "reference"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise ProblemError(f"{name} must be a function, got {type(getattr(self, name)).__name__}.")
@@ -142,7 +145,7 @@ class Problem(metaclass=_Stated):
         return [self.domain.interior(n, sampler)]
 
     def _equation(self, points: list[Points], fields: list[tuple[Jet, ...]]) -> Any:
-        return self.residual(points[0], *fields[0])
+        return call(self.residual, (points[0], *fields[0]), f"residual(p, {', '.join(self.fields)})")
 
     @cached_property
     def derivatives(self) -> frozenset[str]:
@@ -175,8 +178,8 @@ class Problem(metaclass=_Stated):
         bounds = self.domain.bounds
         space = [bounds[a][1] - bounds[a][0] for a in self.domain.space_axes]
         count = resolution or {1: 100, 2: 64, 3: 20}.get(len(bounds), 8)
-        if count < 4:
-            raise ProblemError(f"A reference grid needs at least 4 cells an axis, got resolution={count}.")
+        if not isinstance(count, int) or count < 4:
+            raise ProblemError(f"A reference grid needs at least 4 cells an axis, got resolution={count!r}.")
         longest = max(space, default=1.0)
         return {
             a: count if a == TIME else max(4, round(count * (high - low) / longest))
@@ -212,7 +215,7 @@ def exact_outputs(problem: Problem, p: Points) -> list[Tensor]:
     Raises ``ProblemError`` where ``exact`` returns another number of outputs, another shape, or NaN.
     """
     assert problem.exact is not None
-    came = problem.exact(p)
+    came = call(problem.exact, (p,), "exact(p)")
     parts = came if isinstance(came, tuple | list) else (came,)
     if len(parts) != len(problem.outputs):
         raise ProblemError(f"exact(p) must return {len(problem.outputs)} output(s), got {len(parts)}.")

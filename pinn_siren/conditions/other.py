@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..coefficients import Coefficient, values
+from ..coefficients import Coefficient, call, values
 from ..domains import Box, On, Sampler
 from ..errors import ProblemError
 from ..points import Points
@@ -89,13 +89,21 @@ class Condition(ConditionBase):
     output: str | None = None
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not callable(self.residual):
+            raise ProblemError(
+                f"Condition needs a function residual(p, u), as in Condition(lambda p, u: u.x - 1); got "
+                f"{type(self.residual).__name__}."
+            )
+
     def constraints(self, problem: Any) -> list[Constraint]:
         """One constraint with the user's residual."""
 
         def residual(points: list[Points], fields: list[Fields]) -> Parts:
             if self.output is not None:
-                return self.residual(points[0], pick(fields[0], self.output, problem, "Condition"))
-            return self.residual(points[0], *fields[0])
+                of = (pick(fields[0], self.output, problem, "Condition"),)
+                return call(self.residual, (points[0], *of), f"residual(p, {self.output})")  # type: ignore[no-any-return]
+            return call(self.residual, (points[0], *fields[0]), f"residual(p, {', '.join(problem.fields)})")  # type: ignore[no-any-return]
 
         def inside(n: int, sampler: Sampler) -> list[Points]:
             return [problem.domain.interior(n, sampler)]

@@ -70,6 +70,8 @@ class PML(ConditionBase):
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.thickness, int | float):
+            raise ProblemError(f"PML(thickness={self.thickness!r}) must be a number, the layer's thickness.")
         if self.strength is not None and not self.strength > 0:
             raise ProblemError(f"PML(strength={self.strength}) must be positive, or the layer amplifies.")
         if self.order is not None and self.order < 1:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ProblemError
+from ..errors import ProblemError, suggest
 from ..points import TIME, Points, join
 from .domain import Domain
 from .pieces import Piece
@@ -79,7 +79,8 @@ class Box(Domain):
         for axis, pair in zip(self.space_axes, SIDES, strict=False):
             if name in pair:
                 return axis, pair.index(name)
-        raise ProblemError(f"{name!r} is no side of {self}; its sides are {', '.join(self.side_names())}.")
+        names = self.side_names()
+        raise ProblemError(f"{name!r} is no side of {self}; its sides are {', '.join(names)}.{suggest(name, names)}")
 
     def interior(self, n: int, sampler: Sampler) -> Points:
         """``n`` points inside."""

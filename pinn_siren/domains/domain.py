@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ProblemError
+from ..coefficients import call
+from ..errors import ProblemError, suggest
 from ..points import TIME, Points, join
 from .pieces import Piece, restrict, spread
 from .sampling import Sampler
@@ -99,7 +100,9 @@ class Domain(ABC):
         """
         if on is None or isinstance(on, str):
             if on is not None and on not in self.side_names():
-                raise ProblemError(f"on={on!r} names no side of {self}: use {self._choices()}.")
+                raise ProblemError(
+                    f"on={on!r} names no side of {self}: use {self._choices()}.{suggest(on, self.side_names())}"
+                )
             return self._boundary(n, sampler, on)
         if isinstance(on, Domain):
             return spread(_shared(self, on), n, sampler)
@@ -202,7 +205,7 @@ def _mask(on: Callable[[Points], Tensor], points: Points) -> Tensor:
             f"on= takes a domain, a side's name, a function of points to a bool mask, or None, got {on!r}. For several "
             "sides give a condition each."
         )
-    mask = on(points)
+    mask = call(on, (points,), "on(p)")
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != (len(points),):
         came = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
         raise ProblemError(
