@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .coefficients import Coefficient, values
-from .conditions import PML, ConditionBase, Constraint, unique_names
+from .conditions import PML, ConditionBase, Constraint, Place, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
@@ -53,7 +53,7 @@ class Problem(metaclass=_Stated):
     outputs: ClassVar[tuple[str, ...]] = ("u",)
     complex_valued: ClassVar[bool] = False
     stretches: ClassVar[bool] = False
-    reference_method: ClassVar[str] = "finite differences"
+    reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()
@@ -124,7 +124,7 @@ class Problem(metaclass=_Stated):
 
     def constraints(self) -> list[Constraint]:
         """The equation and every condition, as ``C_m = 0`` on ``Omega_m``, with names that tell them apart."""
-        equation = Constraint("equation", self._inside, self._equation, on_interior=True)
+        equation = Constraint("equation", self._inside, self._equation, on_interior=True, place=Place("interior"))
         return unique_names([equation, *(c for condition in self.conditions for c in condition.constraints(self))])
 
     def _inside(self, n: int, sampler: Sampler) -> list[Points]:
@@ -165,16 +165,28 @@ class Problem(metaclass=_Stated):
         if count < 4:
             raise ProblemError(f"A reference grid needs at least 4 cells an axis, got resolution={count}.")
         longest = max(space, default=1.0)
-        return {
+        cells = {
             a: count if a == TIME else max(4, round(count * (high - low) / longest))
             for a, (low, high) in bounds.items()
         }
+        general = self.reference is None and type(self).finite_differences is Problem.finite_differences
+        if resolution is None and general:
+            from .reference.residual import affordable
+
+            return affordable(self, cells)
+        return cells
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """The reference solution on one grid. Raises ``NoReferenceError`` where no solver covers the problem."""
+        """The reference solution on one grid: from ``reference``, or by finite differences of the residual.
+
+        Raises ``NoReferenceError`` where these do not cover the problem.
+        """
         if self.reference is not None:
             return self.reference(cells)
-        raise NoReferenceError(f"There is no finite-difference solver for {type(self).__name__}; give reference=.")
+        # The solver knows problems, so it is known only when one is solved.
+        from .reference.residual import solve_residual
+
+        return solve_residual(self, cells)
 
 
 dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(Problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -19,11 +19,22 @@ Fields = tuple[Any, ...]
 
 
 @dataclass(frozen=True, eq=False)
+class Place:
+    """Where a constraint holds: ``"interior"``, ``"boundary"`` (the part that ``on`` says), ``"start"`` or
+    ``"periodic"`` (both faces of ``axis``)."""
+
+    kind: str
+    on: On = None
+    axis: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Constraint:
     """``C(p, u) = 0`` on ``Omega``: a residual and the points where it must vanish.
 
     ``sample(n, sampler)`` gives one set of points, or several matched ones (periodic faces);
     ``residual(points, fields)`` takes them with the jets of all fields at each, and returns ``(n,)`` or a tuple.
+    ``place`` says where that is; None for points of its own, that no grid has.
     """
 
     name: str
@@ -31,6 +42,7 @@ class Constraint:
     residual: Callable[[list[Points], list[Fields]], Parts]
     weight: float = 1.0
     on_interior: bool = False
+    place: Place | None = None
 
 
 class ConditionBase(ABC):
@@ -72,5 +84,5 @@ def unique_names(constraints: Sequence[Constraint]) -> list[Constraint]:
     for c in constraints:
         seen[c.name] = seen.get(c.name, 0) + 1
         name = c.name if seen[c.name] == 1 else f"{c.name} {seen[c.name]}"
-        renamed.append(Constraint(name, c.sample, c.residual, c.weight, c.on_interior))
+        renamed.append(replace(c, name=name))
     return renamed
