@@ -179,7 +179,7 @@ class _Tensor:
 
     def boundary(self) -> tuple[Index, Real]:
         """The nodes of each face and its normal."""
-        places = np.indices(self.shape).reshape(len(self.lines), -1).T
+        places = np.indices(self.shape).reshape(len(self.lines), self.size).T
         real = (self.depth <= 1).all(axis=1)
         nodes, normals = [np.zeros(0, dtype=np.intp)], [np.zeros((0, len(self.lines)))]
         for i, line in enumerate(self.lines):
@@ -196,7 +196,7 @@ class _Tensor:
     def filled(self) -> sparse.csr_matrix:
         """(size, unknowns): every node from the unknown ones, ghosts beside edges by extrapolation."""
         unknown, depth = self.unknown, self.depth
-        places = np.indices(self.shape).reshape(len(self.lines), -1)
+        places = np.indices(self.shape).reshape(len(self.lines), self.size)
         known = np.flatnonzero(unknown)
         rows, columns, entries = [known], [known], [np.ones(len(known))]
         for node in np.flatnonzero(~unknown):

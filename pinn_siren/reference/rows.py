@@ -145,15 +145,15 @@ def _parts(d: Discretization, stated: Stated, seen: Linearization) -> int:
 
 def _occurs(seen: Linearization) -> NDArray[np.bool_]:
     """``(n, parts, columns)``: which derivatives occur in a row, a complex part's as its real part's."""
-    size = seen.coefficients.abs().numpy()
+    size: NDArray[np.float64] = seen.coefficients.abs().numpy()
     if seen.complex_parts:
         size = size[:, 0::2] + size[:, 1::2]
-    return np.array(size > NEGLIGIBLE * size.max(axis=2, keepdims=True), dtype=np.bool_)
+    return np.greater(size, NEGLIGIBLE * size.max(axis=2, keepdims=True))
 
 
 def _time_orders(seen: Linearization, fields: int) -> NDArray[np.int64]:
     """``(parts, fields)``: the order in time."""
-    occurs = _occurs(seen).any(axis=0)
+    occurs = np.logical_or.reduce(_occurs(seen), axis=0)
     orders = np.zeros((occurs.shape[0], fields), dtype=int)
     for i, column in enumerate(seen.columns):
         m = 0 if column.key == LAPLACIAN else column.key.count(TIME)
@@ -164,7 +164,7 @@ def _time_orders(seen: Linearization, fields: int) -> NDArray[np.int64]:
 def _refuse_unheld(d: Discretization, filled: Stated, corners: _Corners) -> None:
     """A side where the equation is of second or higher order along the normal needs half as many conditions."""
     seen = d.probe(filled, _middle(d))
-    occurs = _occurs(seen).any(axis=1)
+    occurs = np.logical_or.reduce(_occurs(seen), axis=1)
     for i, node in enumerate(filled.nodes):
         entries = corners.entries[int(node)]
         if len(entries) > 1:
