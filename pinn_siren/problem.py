@@ -169,8 +169,8 @@ class Problem(metaclass=_Stated):
             a: count if a == TIME else max(4, round(count * (high - low) / longest))
             for a, (low, high) in bounds.items()
         }
-        general = self.reference is None and type(self).finite_differences is Problem.finite_differences
-        if resolution is None and general:
+        own = type(self).finite_differences is not Problem.finite_differences and isinstance(self.domain, Box)
+        if resolution is None and self.reference is None and not own:
             from .reference.residual import affordable
 
             return affordable(self, cells)

@@ -134,7 +134,8 @@ class Domain(ABC):
                 raise ProblemError(f"on={on!r} names no side of {self}: use {self._choices()}.")
             return self._on_side(points, on)
         if isinstance(on, Domain):
-            return sides_of(on, Points(on.axes, points.space, points.normal), max(self.scale, on.scale)) != 0
+            step = NUDGE * max(self.scale, on.scale) * points.normal
+            return (on.level(points.space + step) > 0) != (on.level(points.space - step) > 0)
         return _mask(on, points)
 
     def _on_side(self, points: Points, side: str) -> Tensor:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
+from ..domains import Box
 from ..errors import ProblemError
 from ..jet import Jet
 from ..points import Points
-from ..problem import Problem, rectangle
+from ..problem import Problem
 from ..reference import solve_helmholtz
 from .stretch import stretch
 
@@ -87,9 +88,9 @@ class Helmholtz(Problem):
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """Second-order finite differences and a sparse LU, on one grid, over the physical region."""
-        if self.reference is not None:
+        if self.reference is not None or not isinstance(self.domain, Box):
             return super().finite_differences(cells)
         return solve_helmholtz(
-            rectangle(self), wavenumber=self.wavenumber, speed=self.speed, source=self.source,
+            self.domain, wavenumber=self.wavenumber, speed=self.speed, source=self.source,
             conditions=self.conditions, cells=cells,
         )  # fmt: skip

@@ -18,6 +18,7 @@ from .discrete import Discretization, Stated
 from .lines import Index
 from .newton import GIVE
 
+ADD = "add one there, or give reference= for your own."
 NEGLIGIBLE = 1e-12
 """Below this share of a row's largest coefficient, a derivative does not occur in it."""
 
@@ -179,8 +180,8 @@ def _refuse_unheld(d: Discretization, filled: Stated, corners: _Corners) -> None
         needed, given = int((orders // 2).sum()), len(corners.rows[entries[0]])
         if given < needed:
             raise NoReferenceError(
-                f"{given} condition(s) hold at {_place(d, int(node))}, where the equation needs {needed}: add one "
-                "there, or give reference= for your own."
+                f"{given} condition(s) hold at {_place(d, int(node))}, where the equation needs {needed}: "
+                + (ADD if d.problem.ansatz is None else f"what the ansatz builds in is not seen here; {ADD}")
             )
 
 
@@ -237,7 +238,7 @@ class _Corners:
         if room - len(offered) > self.d.fields:
             raise NoReferenceError(
                 f"{len(offered)} condition(s) hold at {_place(self.d, node)}, where the equation needs at least "
-                f"{room - self.d.fields}: add one there, or give reference= for your own."
+                f"{room - self.d.fields}: {ADD}"
             )
         return [(f, [row.candidate]) for f, row in offered]
 

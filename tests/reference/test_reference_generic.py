@@ -254,6 +254,35 @@ def soliton():
     return stated(lambda p, u: u.t + 6 * u.value * u.x + u.xxx, Box(x=(-15, 15), t=(0, 1)), exact, conditions), 32
 
 
+def schroedinger():
+    """A plane wave between data, and a side that lets it out to first order in time."""
+
+    def exact(p):
+        return exp(1j * (2 * p.x - 4 * p.t))
+
+    conditions = [Dirichlet(exact, on="left"), Neumann(lambda p: 2j * exact(p), on="right"), Initial(exact)]
+    return stated(lambda p, u: 1j * u.t + u.xx, STRIP, exact, conditions, complex_valued=True), 12
+
+
+def separating_mixture():
+    """Cahn-Hilliard: fourth order, nonlinear, periodic in the plane, with a source that makes the solution known."""
+
+    def exact(p):
+        return 0.5 * exp(-p.t) * sin(p.x) * cos(p.y)
+
+    def residual(p, u):
+        cube = 3 * u.value**2 * u.laplacian + 6 * u.value * (u.x**2 + u.y**2)
+        return u.t - cube + u.laplacian + 0.5 * (u.xxxx + 2 * u.xxyy + u.yyyy) - source(p)
+
+    def source(p):
+        a = exact(p)
+        slopes = 0.25 * exp(-2 * p.t) * ((cos(p.x) * cos(p.y)) ** 2 + (sin(p.x) * sin(p.y)) ** 2)
+        return -a + 6 * a**3 - 6 * a * slopes - 2 * a + 2 * a
+
+    domain = Box(x=(0, 2 * pi), y=(0, 2 * pi), t=(0, 1))
+    return stated(residual, domain, exact, [Periodic("x"), Periodic("y"), Initial(exact)]), 6
+
+
 def linked():
     """A field with a time derivative, and one that follows it: no value of it is known at the first time."""
 
@@ -270,9 +299,16 @@ def linked():
 CASES = [
     poisson_with_robin_sides, variable_coefficient, helmholtz, kerr, heat, heat_in_the_plane, wave, burgers, bratu,
     advection_with_an_outflow_side, clamped_plate, cantilever, free_sides_of_a_plate, vibrating_beam, pendulum,
-    oscillator, periodic_ring, soliton, linked,
+    oscillator, periodic_ring, soliton, schroedinger, separating_mixture, linked,
 ]  # fmt: skip
-CAP = {"helmholtz": 1e-2, "burgers": 2e-2, "soliton": 2e-2, "vibrating_beam": 2e-2}
+COARSE = {"helmholtz", "schroedinger", "burgers", "soliton", "vibrating_beam"}
+    "helmholtz": 1e-2,
+    "schroedinger": 1e-2,
+    "separating_mixture": 1e-2,
+    "burgers": 2e-2,
+    "soliton": 2e-2,
+    "vibrating_beam": 2e-2,
+}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.__name__)
@@ -280,7 +316,7 @@ def test_second_order_against_the_exact_solution(case):
     problem, resolution = case()
     reference = converge(problem.finite_differences, problem.cells(resolution), method="residual")
     errors = [worst(problem, level) for level in reference.levels]
-    assert errors[2] <= CAP.get(case.__name__, 3e-3)
+    assert errors[2] <= (2e-2 if case.__name__ in COARSE else 3e-3)
     assert 1.6 <= math.log2(errors[1] / errors[2]) <= 2.5
     assert reference.error is not None
 
@@ -358,7 +394,7 @@ REFUSED = [
     (lambda: poisson_on([Dirichlet(0), Condition(lambda p, u: u.x, on="interior")]), "stated inside the domain"),
     (lambda: poisson_on([Dirichlet(0), Dirichlet(0, on=lambda p: (p.x - 0.51).abs() < 1e-3)]), "at none of the grid"),
     (lambda: poisson_on([Neumann(0)]), "singular"),
-    (lambda: poisson_on([], ansatz=lambda p, u: u * p.x), "needs 1"),
+    (lambda: poisson_on([], ansatz=lambda p, u: u * p.x), "the ansatz builds in"),
     (lambda: poisson_on([Dirichlet(0)], Disk(center=(0, 0), radius=1)), "on a Box"),
     (lambda: poisson_on([Dirichlet(0)], Box(x=(0, 1), y=(0, 1), z=(0, 1), w=(0, 1))), "up to 3 space axes"),
     (stokes, "singular"),
