@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ..conditions import Constraint
 from ..errors import NoReferenceError
 from ..jet import LAPLACIAN, Linearization
 from ..points import TIME
+from .corners import ADD, Offers, occurs_in, place_of
 from .discrete import Discretization, Stated
 from .lines import Index
 from .newton import GIVE
-
-ADD = "add one there, or give reference= for your own."
-NEGLIGIBLE = 1e-12
-"""Below this share of a row's largest coefficient, a derivative does not occur in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +32,6 @@ class Rows:
     orders: tuple[int, ...]
     second: tuple[int, ...]
     split: bool
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A candidate: its number, the order of its derivatives in space, the fields that it speaks of."""
-
-    candidate: int
-    order: int
-    speaks: tuple[int, ...]
 
 
 def lay_out(d: Discretization) -> Rows:
@@ -67,7 +53,7 @@ def lay_out(d: Discretization) -> Rows:
             f"The equation has {parts} part(s) for {d.fields} field(s), so rows and unknowns differ in number: {GIVE}"
         )
     held = [_on_boundary(d, c) for c in others if c.place is not None and c.place.kind == "boundary"]
-    corners = _Corners(d)
+    offers = Offers(d)
     # The equation comes first among the candidates, at inner nodes; the conditions follow; filled rows come last.
     begin = d.fields * len(inside.nodes)
     probes, pieces = [seen], [(inside, part) for part in range(parts)]
@@ -76,13 +62,13 @@ def lay_out(d: Discretization) -> Rows:
         probes.append(probe)
         count = _parts(d, stated, probe)
         pieces += [(stated, part) for part in range(count)]
-        begin = corners.add(probe, count, entries, begin)
-    picks, open_rows = corners.decide()
+        begin = offers.add(probe, count, entries, begin)
+    picks, open_rows = offers.decide()
     chosen = [(f * len(d.nodes.coordinates) + node, f * len(inside.nodes) + i)
               for f in range(d.fields) for i, node in enumerate(inside.nodes)] + picks  # fmt: skip
     if open_rows:
         filled = Stated(equation, np.array(sorted({node for node, _, _ in open_rows})))
-        _refuse_unheld(d, filled, corners)
+        _refuse_unheld(d, filled, offers)
         at = {int(node): i for i, node in enumerate(filled.nodes)}
         chosen += [(row, begin + f * len(at) + at[node]) for node, f, row in open_rows]
         begin += d.fields * len(at)
@@ -144,17 +130,9 @@ def _parts(d: Discretization, stated: Stated, seen: Linearization) -> int:
     return seen.values.shape[1] // (2 if seen.complex_parts else 1)
 
 
-def _occurs(seen: Linearization) -> NDArray[np.bool_]:
-    """``(n, parts, columns)``: which derivatives occur in a row, a complex part's as its real part's."""
-    size: NDArray[np.float64] = seen.coefficients.abs().numpy()
-    if seen.complex_parts:
-        size = size[:, 0::2] + size[:, 1::2]
-    return np.greater(size, NEGLIGIBLE * size.max(axis=2, keepdims=True))
-
-
 def _time_orders(seen: Linearization, fields: int) -> NDArray[np.int64]:
     """``(parts, fields)``: the order in time."""
-    occurs = np.logical_or.reduce(_occurs(seen), axis=0)
+    occurs = np.logical_or.reduce(occurs_in(seen), axis=0)
     orders = np.zeros((occurs.shape[0], fields), dtype=int)
     for i, column in enumerate(seen.columns):
         m = 0 if column.key == LAPLACIAN else column.key.count(TIME)
@@ -162,12 +140,12 @@ def _time_orders(seen: Linearization, fields: int) -> NDArray[np.int64]:
     return orders
 
 
-def _refuse_unheld(d: Discretization, filled: Stated, corners: _Corners) -> None:
+def _refuse_unheld(d: Discretization, filled: Stated, offers: Offers) -> None:
     """A side where the equation is of second or higher order along the normal needs half as many conditions."""
     seen = d.probe(filled, _middle(d))
-    occurs = np.logical_or.reduce(_occurs(seen), axis=1)
+    occurs = np.logical_or.reduce(occurs_in(seen), axis=1)
     for i, node in enumerate(filled.nodes):
-        entries = corners.entries[int(node)]
+        entries = offers.entries[int(node)]
         if len(entries) > 1:
             continue
         normal = d.nodes.outward[entries[0]]
@@ -177,104 +155,9 @@ def _refuse_unheld(d: Discretization, filled: Stated, corners: _Corners) -> None
             across = [key.count(a) for a, n in zip(d.nodes.space_axes, normal, strict=True) if abs(n) > 1e-6]
             order = 2 if column.key == LAPLACIAN else max(across)
             orders[column.field] = max(orders[column.field], order * here)
-        needed, given = int((orders // 2).sum()), len(corners.rows[entries[0]])
+        needed, given = int((orders // 2).sum()), len(offers.rows[entries[0]])
         if given < needed:
             raise NoReferenceError(
-                f"{given} condition(s) hold at {_place(d, int(node))}, where the equation needs {needed}: "
+                f"{given} condition(s) hold at {place_of(d, int(node))}, where the equation needs {needed}: "
                 + (ADD if d.problem.ansatz is None else f"what the ansatz builds in is not seen here; {ADD}")
             )
-
-
-def _place(d: Discretization, node: int) -> str:
-    place = zip(d.nodes.space_axes, d.nodes.coordinates[node], strict=True)
-    return ", ".join(f"{a}={value:.4g}" for a, value in place)
-
-
-class _Corners:
-    """The rows that conditions offer at each boundary node, and the choice among them."""
-
-    def __init__(self, d: Discretization) -> None:
-        self.d, self.size = d, len(d.nodes.coordinates)
-        self.entries: dict[int, list[int]] = defaultdict(list)
-        for entry, node in enumerate(d.nodes.boundary):
-            self.entries[int(node)].append(entry)
-        self.ghosts = _ghosts(d)
-        self.rows: dict[int, list[_Row]] = defaultdict(list)
-
-    def add(self, seen: Linearization, parts: int, entries: Index, begin: int) -> int:
-        """Offer a condition's parts at its entries; returns the next candidate's number."""
-        occurs = _occurs(seen)
-        order = np.array([2 if c.key == LAPLACIAN else len(c.key.replace(TIME, "")) for c in seen.columns])
-        owner = np.array([c.field for c in seen.columns])
-        for part in range(parts):
-            for i, entry in enumerate(entries):
-                here = occurs[i, part]
-                speaks = tuple(int(f) for f in np.unique(owner[here]))
-                highest = int(order[here].max(initial=0))
-                self.rows[int(entry)].append(_Row(begin + part * len(entries) + i, highest, speaks))
-        return begin + parts * len(entries)
-
-    def decide(self) -> tuple[list[tuple[int, int]], list[tuple[int, int, int]]]:
-        """``(row, candidate)`` of what is chosen; ``(node, field, row)`` of what the equation must fill."""
-        picks: list[tuple[int, int]] = []
-        open_rows: list[tuple[int, int, int]] = []
-        for node, entries in self.entries.items():
-            offered = [_owned(self.rows[entry], self.d.fields) for entry in entries]
-            chosen = self._single(node, offered[0]) if len(entries) == 1 else _corner(offered, self.d.fields)
-            places = [(f, f * self.size + at) for at in (node, *self.ghosts[node]) for f in range(self.d.fields)]
-            for f, candidates in chosen:
-                place = min(places, key=lambda p, f=f: p[0] != f)  # type: ignore[misc]
-                places.remove(place)
-                picks += [(place[1], c) for c in candidates]
-            open_rows += [(node, f, row) for f, row in places]
-        return picks, open_rows
-
-    def _single(self, node: int, offered: list[tuple[int, _Row]]) -> list[tuple[int, list[int]]]:
-        room = self.d.fields * (1 + len(self.ghosts[node]))
-        if len(offered) > room:
-            raise NoReferenceError(
-                f"{len(offered)} conditions hold at {_place(self.d, node)}, where the grid has room for {room}: {GIVE}"
-            )
-        if room - len(offered) > self.d.fields:
-            raise NoReferenceError(
-                f"{len(offered)} condition(s) hold at {_place(self.d, node)}, where the equation needs at least "
-                f"{room - self.d.fields}: {ADD}"
-            )
-        return [(f, [row.candidate]) for f, row in offered]
-
-
-def _ghosts(d: Discretization) -> dict[int, list[int]]:
-    """The ghosts behind each boundary node."""
-    behind: dict[int, list[int]] = defaultdict(list)
-    ghosts = np.setdiff1d(np.arange(len(d.nodes.coordinates)), np.concatenate([d.nodes.inside, d.nodes.boundary]))
-    if len(ghosts):
-        _, nearest = cKDTree(d.nodes.coordinates[d.nodes.boundary]).query(d.nodes.coordinates[ghosts])
-        for ghost, entry in zip(ghosts, nearest, strict=True):
-            behind[int(d.nodes.boundary[entry])].append(int(ghost))
-    return behind
-
-
-def _owned(rows: list[_Row], fields: int) -> list[tuple[int, _Row]]:
-    """Each row with the field that it is for: the only one that it speaks of, else the one with the fewest rows."""
-    count = [0] * fields
-    found: list[tuple[int, _Row]] = []
-    for row in sorted(rows, key=lambda r: len(r.speaks)):
-        choices = row.speaks or tuple(range(fields))
-        f = min(choices, key=lambda f: count[f])
-        count[f] += 1
-        found.append((f, row))
-    return found
-
-
-def _corner(faces: list[list[tuple[int, _Row]]], fields: int) -> list[tuple[int, list[int]]]:
-    """One row a field where faces meet: a value, else the sum of the lowest derivatives, one a face."""
-    chosen = []
-    for f in range(fields):
-        lowest = [min((row for g, row in face if g == f), key=lambda r: r.order, default=None) for face in faces]
-        found = [row for row in lowest if row is not None]
-        if not found:
-            continue
-        order = min(row.order for row in found)
-        same = [row.candidate for row in found if row.order == order]
-        chosen.append((f, same[:1] if order == 0 else same))
-    return chosen
