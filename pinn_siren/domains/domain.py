@@ -122,6 +122,10 @@ class Domain(ABC):
             )
         return join(found)
 
+    def _choices(self) -> str:
+        names = self.side_names()
+        return f"{', '.join(names)}, or a function of points" if names else "a function of points, or a domain"
+
     def lies_on(self, points: Points, on: On = None) -> Tensor:
         """``(n,)`` bool: which points of the spatial boundary, given with their normals, lie where ``on`` says.
 
@@ -141,10 +145,6 @@ class Domain(ABC):
     def _on_side(self, points: Points, side: str) -> Tensor:
         """Which boundary points lie on a named side; for domains that name some."""
         raise ProblemError(f"{self} has no side {side!r}.")
-
-    def _choices(self) -> str:
-        names = self.side_names()
-        return f"{', '.join(names)}, or a function of points" if names else "a function of points, or a domain"
 
     def __add__(self, other: Domain) -> Domain:
         return _combine(self, other, "+")
