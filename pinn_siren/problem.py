@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .coefficients import Coefficient, call, values
-from .conditions import PML, ConditionBase, Constraint, Data, leaves_constant, unique_names
+from .conditions import PML, ConditionBase, Constraint, Data, Place, leaves_constant, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
@@ -55,7 +55,7 @@ class Problem(metaclass=_Stated):
     outputs: ClassVar[tuple[str, ...]] = ("u",)
     complex_valued: ClassVar[bool] = False
     stretches: ClassVar[bool] = False
-    reference_method: ClassVar[str] = "finite differences"
+    reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()
@@ -137,7 +137,7 @@ class Problem(metaclass=_Stated):
 
     def constraints(self) -> list[Constraint]:
         """The equation and every condition, as ``C_m = 0`` on ``Omega_m``, with names that tell them apart."""
-        equation = Constraint("equation", self._inside, self._equation, on_interior=True)
+        equation = Constraint("equation", self._inside, self._equation, on_interior=True, place=Place("interior"))
         beside = [c for condition in self.conditions for c in condition.constraints(self)]
         return unique_names(beside if self.is_fit else [equation, *beside])
 
@@ -181,18 +181,30 @@ class Problem(metaclass=_Stated):
         if not isinstance(count, int) or count < 4:
             raise ProblemError(f"A reference grid needs at least 4 cells an axis, got resolution={count!r}.")
         longest = max(space, default=1.0)
-        return {
+        cells = {
             a: count if a == TIME else max(4, round(count * (high - low) / longest))
             for a, (low, high) in bounds.items()
         }
+        own = type(self).finite_differences is not Problem.finite_differences and isinstance(self.domain, Box)
+        if resolution is None and self.reference is None and not own:
+            from .reference.residual import affordable
+
+            return affordable(self, cells)
+        return cells
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """The reference solution on one grid. Raises ``NoReferenceError`` where no solver covers the problem."""
+        """The reference solution on one grid: from ``reference``, or by finite differences of the residual.
+
+        Raises ``NoReferenceError`` where these do not cover the problem.
+        """
         if self.reference is not None:
             return self.reference(cells)
         if self.is_fit:
             raise NoReferenceError("A fit has no equation to solve by finite differences; give exact= or reference=.")
-        raise NoReferenceError(f"There is no finite-difference solver for {type(self).__name__}; give reference=.")
+        # The solver knows problems, so it is known only when one is solved.
+        from .reference.residual import solve_residual
+
+        return solve_residual(self, cells)
 
 
 dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(Problem)

@@ -12,7 +12,7 @@ from ..coefficients import Coefficient, values
 from ..domains import Box, Domain, On
 from ..errors import ProblemError
 from ..points import Points
-from .base import ConditionBase, Constraint, Fields, label_of, on_boundary, pick
+from .base import ConditionBase, Constraint, Fields, Place, label_of, on_boundary, pick
 from .sides import Dirichlet
 
 
@@ -50,7 +50,8 @@ class Absorbing(ConditionBase):
             return u.t + values(speed, p, "Absorbing speed") * u.normal_derivative
 
         label = label_of("absorbing", self.on, self.output)
-        return [Constraint(label, on_boundary(problem.domain, self.on), residual, self.weight)]
+        sample = on_boundary(problem.domain, self.on)
+        return [Constraint(label, sample, residual, self.weight, place=Place("boundary", self.on))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,9 @@ from .sampling import Sampler, allot
 SIDES = (("left", "right"), ("bottom", "top"), ("front", "back"))
 """Minimum and maximum of the first, second and third space axis."""
 
+NEAR = 1e-9
+"""How far from a side, in units of the largest coordinate, a point counts as on it."""
+
 
 class Box(Domain):
     """``Box(x=(a, b), y=(c, d), t=(0, T))``: any number of axes, in the order given.
@@ -107,6 +110,11 @@ class Box(Domain):
         counts = [1] * len(sides) if lone else allot(n, [self.measure / self._length(a) for a, _ in sides])
         parts = [self._on({a: end}, count, sampler) for (a, end), count in zip(sides, counts, strict=True)]
         return join(parts)
+
+    def _on_side(self, points: Points, side: str) -> Tensor:
+        axis, end = self.side(side)
+        near = (getattr(points, axis) - self._bounds[axis][end]).abs() <= NEAR * self.scale
+        return near & (points.normal[:, points.space_axes.index(axis)].abs() > 0.5)
 
     def pieces(self) -> tuple[Piece, ...]:
         """A piece a side, in the order of ``side_names``."""

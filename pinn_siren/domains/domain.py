@@ -142,6 +142,26 @@ class Domain(ABC):
         names = self.side_names()
         return f"{', '.join(names)}, or a function of points" if names else "a function of points, or a domain"
 
+    def lies_on(self, points: Points, on: On = None) -> Tensor:
+        """``(n,)`` bool: which points of the spatial boundary, given with their normals, lie where ``on`` says.
+
+        ``on`` as for ``boundary``. Raises ``ProblemError`` where it names no side, or is no mask.
+        """
+        if on is None:
+            return torch.ones(len(points), dtype=torch.bool, device=points.coordinates.device)
+        if isinstance(on, str):
+            if on not in self.side_names():
+                raise ProblemError(f"on={on!r} names no side of {self}: use {self._choices()}.")
+            return self._on_side(points, on)
+        if isinstance(on, Domain):
+            step = NUDGE * max(self.scale, on.scale) * points.normal
+            return (on.level(points.space + step) > 0) != (on.level(points.space - step) > 0)
+        return _mask(on, points)
+
+    def _on_side(self, points: Points, side: str) -> Tensor:
+        """Which boundary points lie on a named side; for domains that name some."""
+        raise ProblemError(f"{self} has no side {side!r}.")
+
     def __add__(self, other: Domain) -> Domain:
         return _combine(self, other, "+")
 
