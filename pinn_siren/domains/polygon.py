@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import ProblemError
 from ..points import Points
+from .domain import ROUNDING
 from .shape import Shape, space_axes
 from .triangulation import Real, anticlockwise, cross, triangles
 
@@ -82,11 +83,24 @@ class Polygon(Shape):
         parts = coordinates.split(max(1, CHUNK // len(self.vertices)))
         return torch.cat([self._level(part) for part in parts])
 
-    def _level(self, x: Tensor) -> Tensor:
+    def normals_at(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices and outward unit normals of the points that lie on the outline: a vertex has those of both edges."""
+        size = max(1, CHUNK // len(self.vertices))
+        near = torch.cat([self._distances(part)[2] <= ROUNDING * self.scale for part in coordinates.split(size)])
+        found, which = torch.nonzero(near, as_tuple=True)
+        edge = torch.from_numpy(self._edges.copy()).to(coordinates)[which]
+        return found, torch.stack([edge[:, 1], -edge[:, 0]], dim=1) / edge.norm(dim=1, keepdim=True)
+
+    def _distances(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The edges ``(m, 2)``, the points relative to where they start ``(n, m, 2)``, and the distances ``(n, m)``."""
         start, edge = (torch.from_numpy(a.copy()).to(x) for a in (self.vertices, self._edges))
         relative = x[:, None] - start
         along = ((relative * edge).sum(dim=2) / edge.square().sum(dim=1)).clamp(0, 1)
-        distance = (relative - along[:, :, None] * edge).norm(dim=2).amin(dim=1)
+        return edge, relative, (relative - along[:, :, None] * edge).norm(dim=2)
+
+    def _level(self, x: Tensor) -> Tensor:
+        edge, relative, distances = self._distances(x)
+        distance = distances.amin(dim=1)
         # A ray along x leaves the inside through an odd number of edges.
         above, above_end = relative[:, :, 1] < 0, relative[:, :, 1] < edge[:, 1]
         turn = edge[:, 0] * relative[:, :, 1] - edge[:, 1] * relative[:, :, 0]
