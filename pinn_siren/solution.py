@@ -125,6 +125,7 @@ class Solution:
             history={name: np.asarray(column) for name, column in self.history.items()},
             attributes={k: int(v) if isinstance(v, bool) else v for k, v in attributes.items() if v is not None},
             title=f"{self.report.problem} solved with a sine network",
+            weights=found.grid.weights,
         )
         write_solution(folder / "solution.h5", stored)
         if found.reference is not None:

@@ -98,7 +98,7 @@ class _Cut:
         def level(x: Real) -> Real:
             return _level(self.domain, x) / step
 
-        return fit(self.coordinates, at, self.steps, level, 2 if len(self.grid) == 3 else 3)
+        return fit(self.coordinates, at, self.steps, level)
 
     def _matrix(self, powers: list[int]) -> sparse.csr_matrix:
         parts = [_entries(self.edge, self.at_edge.columns, self.at_edge.weights[tuple(powers)])]

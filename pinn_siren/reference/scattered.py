@@ -34,17 +34,17 @@ class LocalFit:
     weights: dict[tuple[int, ...], Real]
 
 
-def fit(coordinates: Real, at: Index, steps: Real, level: Visible, highest: int = 3) -> LocalFit:
+def fit(coordinates: Real, at: Index, steps: Real, level: Visible) -> LocalFit:
     """All derivatives up to the second at the nodes ``at`` (R,), from the nearest of all ``coordinates`` (N, d).
 
     Weighted least squares over polynomials through the node's own value (generalized finite differences: Liszka and
-    Orkisz 1980, doi 10.1016/0045-7949(80)90149-2), of degree ``highest`` where the neighbours determine it well,
+    Orkisz 1980, doi 10.1016/0045-7949(80)90149-2), of degree 3 where the neighbours determine it well,
     otherwise of a lower one. Nodes that cannot be seen in a straight line from inside are left out.
     Raises ``NoReferenceError`` where too few are left.
     """
     count, d = coordinates.shape
     wanted = sorted({p for p in itertools.product(range(3), repeat=d) if 0 < sum(p) <= 2})
-    tried = min(count - 1, int(TRIED * NEIGHBOURS[d][3 - highest]))
+    tried = min(count - 1, int(TRIED * NEIGHBOURS[d][0]))
     scaled = coordinates / steps
     _, columns = cKDTree(scaled).query(scaled[at], k=tried + 1)
     columns = columns.reshape(len(at), -1)
@@ -57,7 +57,7 @@ def fit(coordinates: Real, at: Index, steps: Real, level: Visible, highest: int 
     seen = _seen(coordinates, at, columns[:, 1:], level)
     weights = {p: np.zeros(columns.shape) for p in wanted}
     left = np.arange(len(at))
-    for degree in range(highest, 0, -1):
+    for degree in range(3, 0, -1):
         powers = [p for p in itertools.product(range(degree + 1), repeat=d) if 0 < sum(p) <= degree]
         good, rows = _rows(apart[left], seen[left], powers, NEIGHBOURS[d][3 - degree])
         for k, p in enumerate(powers):
