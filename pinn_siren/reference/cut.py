@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 import torch
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from ..domains import Domain
 from ..errors import NoReferenceError, ProblemError
@@ -20,6 +22,8 @@ LOOKS = 16
 """Parts of a grid cell in which a second boundary would be found."""
 TINY = 1e-4
 """A node nearer to a cut than this many steps counts as the cut itself: shorter legs only cost digits."""
+BRIDGES = 12
+"""Nearest nodes that are tried where grid lines leave a part of the nodes on its own."""
 ROUNDING = 1e-12
 
 
@@ -89,16 +93,42 @@ class _Cut:
         return np.where(self.number >= 0, values[self.number], np.nan)
 
     @cached_property
+    def links(self) -> sparse.csr_array:
+        """(N, N): 1 between nodes that follow each other on a grid line, with no boundary in between."""
+        pairs = [np.stack([np.repeat(self.inside, 2 * len(self.grid)), self.ends.reshape(-1)])]
+        on_edge = np.zeros(len(self.coordinates), dtype=bool)
+        on_edge[self.edge] = True
+        for axis in range(len(self.grid)):
+            low, high = (np.moveaxis(self.number, axis, 0)[part].ravel() for part in (slice(-1), slice(1, None)))
+            both = (low >= 0) & (high >= 0) & on_edge[low] & on_edge[high]
+            low, high = low[both], high[both]
+            middle = (self.coordinates[low] + self.coordinates[high]) / 2
+            clear = _level(self.domain, middle) <= ROUNDING * self.domain.scale
+            pairs.append(np.stack([low[clear], high[clear]]))
+        one, two = np.concatenate(pairs, axis=1)
+        size = len(self.coordinates)
+        once = sparse.csr_array((np.ones(len(one)), (one, two)), shape=(size, size))
+        links = sparse.csr_array(once + once.T)
+        return links + self._bridges(links)
+
+    def _bridges(self, links: sparse.csr_array) -> sparse.csr_array:
+        """Links along straight lines inside, to where no grid line leads: into sharp corners."""
+        size = len(self.coordinates)
+        _, part = connected_components(links, directed=False)
+        apart = np.flatnonzero(part != np.bincount(part).argmax())
+        _, near = cKDTree(self.coordinates).query(self.coordinates[apart], k=min(BRIDGES, size))
+        one, two = np.repeat(apart, near.shape[1]), near.ravel()
+        one, two = one[part[one] != part[two]], two[part[one] != part[two]]
+        shares = (np.arange(1, LOOKS) / LOOKS)[:, None]
+        way = self.coordinates[one, None] * (1 - shares) + self.coordinates[two, None] * shares
+        outside = _level(self.domain, way.reshape(-1, len(self.grid))) > ROUNDING * self.domain.scale
+        clear = ~outside.reshape(-1, LOOKS - 1).any(axis=1)
+        once = sparse.csr_array((np.ones(clear.sum()), (one[clear], two[clear])), shape=(size, size))
+        return sparse.csr_array(once + once.T)
+
+    @cached_property
     def at_edge(self) -> LocalFit:
-        return self._fit(self.edge)
-
-    def _fit(self, at: Index) -> LocalFit:
-        step = self.steps.min()
-
-        def level(x: Real) -> Real:
-            return _level(self.domain, x) / step
-
-        return fit(self.coordinates, at, self.steps, level)
+        return fit(self.coordinates, self.edge, self.steps, self.links)
 
     def _matrix(self, powers: list[int]) -> sparse.csr_matrix:
         parts = [_entries(self.edge, self.at_edge.columns, self.at_edge.weights[tuple(powers)])]
@@ -137,7 +167,7 @@ class _Cut:
         parts = [_entries(self.inside[regular], columns[regular], np.tile(signs, (int(regular.sum()), 1)))]
         beside = self.inside[~regular]
         if len(beside):
-            found = self._fit(beside)
+            found = fit(self.coordinates, beside, self.steps, self.links)
             parts.append(_entries(beside, found.columns, found.weights[tuple(powers)]))
         return parts
 
