@@ -87,7 +87,7 @@ class Helmholtz(Problem):
         return 2 * math.pi / float(self.local_wavenumber(Points(self.domain.axes, grid)).max())
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """Second-order finite differences and a sparse LU, on one grid, over the physical region; on another domain than a box as any problem's."""
+        """Second-order finite differences on one grid, over the physical region; on cut cells on other domains."""
         if self.reference is not None or not isinstance(self.domain, Box):
             return super().finite_differences(cells)
         return solve_helmholtz(

@@ -51,7 +51,7 @@ class Poisson(Problem):
         return left - values(self.source, p, "source")
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """Conservative second-order finite differences on one grid; on another domain than a box as any problem's."""
+        """Conservative second-order finite differences on one grid; on cut cells where the domain is no box."""
         if self.reference is not None or not isinstance(self.domain, Box):
             return super().finite_differences(cells)
         return solve_poisson(

@@ -46,7 +46,7 @@ class Wave(Problem):
         return self.speed, None
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """Leapfrog in time, second order in space, on one grid; on another domain than a box as any problem's."""
+        """Leapfrog in time, second order in space, on one grid; on cut cells where the domain is no box."""
         if self.reference is not None or not isinstance(self.domain, Box):
             return super().finite_differences(cells)
         return solve_wave(self.domain, speed=self.speed, source=self.source, conditions=self.conditions, cells=cells)
