@@ -106,7 +106,7 @@ class Solution:
         """``(n, outputs)``, NaN outside the domain, and how many points lie there."""
         values = torch.cat([self._observe(self.model(part)) for part in _chunks(p)])
         outside = ~self.shape.domain.contains(p.coordinates)
-        values[outside] = torch.nan
+        values[outside] = values.new_tensor(complex(torch.nan, torch.nan) if values.is_complex() else torch.nan)
         return values, int(outside.sum())
 
     def save(self, folder: str | Path) -> None:

@@ -17,7 +17,7 @@ from .errors import PinnSirenError
 from .points import Points
 from .problem import Problem, exact_outputs
 from .provenance import Provenance
-from .reference import GridSolution, Reference, converge, weighted
+from .reference import GridSolution, Reference, converge, masked, weighted
 
 Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
 """From a grid's coordinates to every output there, one dimension an axis."""
@@ -251,7 +251,7 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
     grid = reference.finest if reference is not None else own_grid(problem.physical_domain)
     exact = exact_values(problem, grid)
     outside = ~problem.domain.contains(torch.from_numpy(grid.nodes())).numpy().reshape(grid.shape)
-    exact = {name: np.where(outside, np.nan, values) for name, values in exact.items()}
+    exact = {name: masked(values, outside) for name, values in exact.items()}
     if problem.free_constant:
         exact = {
             name: values - np.average(values[~outside], weights=grid.quadrature()[~outside])

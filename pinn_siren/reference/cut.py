@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from ..domains import Domain
 from ..errors import NoReferenceError, ProblemError
+from .grid import masked
 from .lines import Field, Index, Real, cell_count
 from .nodes import Nodes
 from .scattered import LocalFit, fit
@@ -90,7 +91,7 @@ class _Cut:
 
     def on_grid(self, values: Field) -> Field:
         """(N,) to the grid's shape, NaN outside."""
-        return np.where(self.number >= 0, values[self.number], np.nan)
+        return masked(values[self.number], self.number < 0)
 
     @cached_property
     def links(self) -> sparse.csr_array:

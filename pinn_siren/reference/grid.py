@@ -42,6 +42,12 @@ class GridSolution:
         return weights
 
 
+def masked(values: Array, outside: NDArray[np.bool_]) -> Array:
+    """The values, NaN outside: in both parts of complex ones, since files and pictures show the parts."""
+    blank = complex(np.nan, np.nan) if np.iscomplexobj(values) else np.nan
+    return np.asarray(np.where(outside, blank, values))
+
+
 def trapezoidal(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,): the weights of the trapezoidal rule on ascending nodes."""
     weights = np.zeros(len(nodes))

@@ -47,6 +47,8 @@ def test_nodes_are_the_grid_inside_and_points_on_the_boundary(domain):
         shown = nodes.on_grid(nodes.coordinates[:, axis])
         assert np.array_equal(np.isnan(shown), ~held)
         np.testing.assert_allclose(shown[held], mesh[held][:, axis], atol=1e-5)
+    both = nodes.on_grid(nodes.coordinates[:, 0] * (1 + 1j))
+    assert np.array_equal(np.isnan(both.imag), ~held) and np.array_equal(np.isnan(both.real), ~held)
 
 
 @pytest.mark.parametrize("domain", SHAPES, ids=str)
