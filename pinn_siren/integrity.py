@@ -13,7 +13,12 @@ from .storage import StoredSolution
 
 def checksums(stored: StoredSolution) -> dict[str, str]:
     """A SHA-256 of every array in ``solution.h5``, by its name there."""
-    groups = {"": {**stored.coordinates, **stored.fields}, "network/": stored.network, "history/": stored.history}
+    weights = {} if stored.weights is None else {"weights": stored.weights}
+    groups = {
+        "": {**stored.coordinates, **stored.fields, **weights},
+        "network/": stored.network,
+        "history/": stored.history,
+    }
     return {prefix + name: _digest(array) for prefix, arrays in groups.items() for name, array in arrays.items()}
 
 

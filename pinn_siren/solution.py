@@ -109,7 +109,7 @@ class Solution:
         """``(n, outputs)``, NaN outside the domain, and how many points lie there."""
         values = torch.cat([self._observe(self.model(part)) for part in _chunks(p)])
         outside = ~self.shape.domain.contains(p.coordinates)
-        values[outside] = torch.nan
+        values[outside] = values.new_tensor(complex(torch.nan, torch.nan) if values.is_complex() else torch.nan)
         return values, int(outside.sum())
 
     def save(self, folder: str | Path) -> None:
@@ -129,6 +129,7 @@ class Solution:
             history={name: np.asarray(column) for name, column in self.history.items()},
             attributes={k: int(v) if isinstance(v, bool) else v for k, v in attributes.items() if v is not None},
             title=f"{self.report.problem} solved with a network ({type(self.model.network).__name__})",
+            weights=found.grid.weights,
         )
         write_solution(folder / "solution.h5", stored)
         if found.reference is not None:
