@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .domains import Domain, from_configuration
-from .equations import Eikonal, PointSources, SurfaceStart
+from .equations import Eikonal, PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
 from .integrity import checksums
 from .jet import Jet, make_plan
@@ -184,7 +184,7 @@ class Solution:
             "network": network.configuration() if isinstance(network, Siren) else own,
             "ansatz": None if ansatz is None else {"name": "own"},
         }
-        if isinstance(ansatz, PointSources | SurfaceStart):
+        if isinstance(ansatz, PointSources | SurfaceFactor | SurfaceStart):
             described["ansatz"] = {"name": type(ansatz).__name__, **asdict(ansatz)}
         return json.dumps(described)
 
@@ -283,6 +283,8 @@ def _ansatz(described: dict[str, Any] | None) -> Any:
         return PointSources(sources, tuple(arguments["slownesses"]))
     if described["name"] == "SurfaceStart":
         return SurfaceStart(tuple(map(tuple, arguments["points"])), arguments["slowness"], arguments["width"])
+    if described["name"] == "SurfaceFactor":
+        return SurfaceFactor(**arguments)
     raise StorageError("The solution was made with an own ansatz: pass Solution.load(folder, ansatz=...).")
 
 

@@ -33,8 +33,8 @@ def solve_eikonal(
 ) -> GridSolution:
     """Solve ``velocity |grad u| = 1`` over 1 to 3 space axes: the first-arrival time from where u = 0.
 
-    ``source``: one point (d floats) or a list of points, the earliest arrival over all. ``surface``: (m, d) points where
-    u = 0, or a domain: its boundary, as far as it lies in ``domain``.
+    ``source``: one point (d floats) or a list of points, the earliest arrival over all. ``surface``: (m, d) points
+    where u = 0, or a domain: its boundary, as far as it lies in ``domain``.
 
     All are solved in the factored form ``u = D tau``, D the distance to the source or surface, by fast marching of
     second order. On a box with point sources tau is smooth there (Treister and Haber 2016,
