@@ -19,12 +19,12 @@ from ..points import Points
 from ..problem import Problem
 from ..reference import solve_eikonal
 from .roadmap import Roadmap, roadmap
-from .sources import PointSources, surface_factor, surface_start
+from .sources import PointSources, SurfaceFactor, surface_factor, surface_start
 
 if TYPE_CHECKING:
     from ..reference import GridSolution
 
-SURFACE_POINTS = 1024
+SURFACE_POINTS = 512
 """How many points stand for a surface that is given as a domain."""
 AWAY = 0.02
 """On boundaries nearer than this to a surface, in units of the domain's diagonal, rays may come out."""
@@ -59,13 +59,14 @@ class Eikonal(Problem):
         if self.domain.has_time:
             raise ProblemError(f"Eikonal has space axes only: the travel time is the unknown; got {self.domain}.")
         start = Points(self.domain.axes, self._start)
-        slownesses = 1 / values(self.velocity, start, "velocity")
-        if slownesses.is_complex() or not bool((slownesses > 0).all()):
+        velocities = values(self.velocity, start, "velocity")
+        if velocities.is_complex() or not bool((velocities > 0).all()):
             where = "source" if self.surface is None else "surface"
-            raise ProblemError(f"velocity must be positive; at the {where} it is {(1 / slownesses).tolist()[:3]}.")
+            raise ProblemError(f"velocity must be positive; at the {where} it is {velocities.tolist()[:3]}.")
         if self.ansatz is not None:
             return
         places = tuple(map(tuple, start.coordinates.tolist()))
+        slownesses = 1 / velocities
         mean = float(slownesses.mean())
         if self.source is not None:
             ansatz: Any = PointSources(places, tuple(slownesses.tolist()))
@@ -133,11 +134,11 @@ class Eikonal(Problem):
         return tuple(parts)
 
     def constraints(self) -> list[Constraint]:
-        """With a surface, T = 0 at its points; off a box, no rays from boundaries, and the bounds of a map."""
+        """Off a box, no rays from boundaries, and the bounds of a map; T = 0 on a surface, unless that is built in."""
         stated = super().constraints()
         if not isinstance(self.domain, Box):
             stated += [Constraint("walls", self._on_walls, self._emerging), self._roadmap.constraint(self.domain.axes)]
-        if self.surface is None:
+        if self.surface is None or isinstance(self.ansatz, SurfaceFactor):
             return stated
 
         def sample(n: int, sampler: Any) -> list[Points]:

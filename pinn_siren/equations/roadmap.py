@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
@@ -36,11 +37,13 @@ class Roadmap:
     """``times``, (starts, m): the shortest times from each start to ``points``, (m, d), over the map's segments.
 
     Every path bounds the first arrival T from above, and the map's paths are at most ``loose`` longer than the
-    fastest: ``(1 - loose) times <= T <= times``.
+    fastest, after the time ``gap``, (starts, 1), between the points of a start that stand for a surface:
+    ``(1 - loose) times - gap <= T <= times``.
     """
 
     points: Tensor
     times: Tensor
+    gap: Tensor
     loose: float
     near: float
 
@@ -52,13 +55,15 @@ class Roadmap:
             return [Points(axes, self.points[chosen].to(device=sampler.device, dtype=sampler.dtype))]
 
         def outside(points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
-            gap, which = torch.cdist(points[0].coordinates, self.points.to(points[0].coordinates)).min(dim=1)
-            if bool((gap > self.near).any()):
+            like = points[0].coordinates
+            away, which = torch.cdist(like, self.points.to(like)).min(dim=1)
+            if bool((away > self.near).any()):
                 raise ProblemError("The bounds of travel times are known at the points of their map only.")
-            upper = self.times.to(points[0].coordinates)[:, which]
+            upper = self.times.to(like)[:, which]
+            lower = (1 - self.loose) * upper - self.gap.to(like)
             return tuple(
-                (u.value - t).clamp(min=0) - ((1 - self.loose) * t - u.value).clamp(min=0)
-                for u, t in zip(fields[0], upper, strict=True)
+                (u.value - high).clamp(min=0) - (low - u.value).clamp(min=0)
+                for u, low, high in zip(fields[0], lower, upper, strict=True)
             )
 
         return Constraint("bounds", sample, outside)
@@ -80,7 +85,9 @@ def roadmap(domain: Domain, velocity: Coefficient, starts: list[Tensor]) -> Road
         clear = domain.level(at) <= GRAZING * size
         first, second = first[clear], second[clear]
     # The middle may graze an obstacle, where the velocity need not be known; the ends do not.
-    slowness = sum(1 / values(velocity, Points(domain.axes, points[end]), "velocity") / 2 for end in (first, second))
+    slowness = torch.stack(
+        [1 / values(velocity, Points(domain.axes, points[end]), "velocity") for end in (first, second)]
+    ).mean(dim=0)
     ray = (points[first] - points[second]).norm(dim=1) * slowness
     lengths = np.full((len(points), len(points)), np.inf)
     lengths[first.numpy(), second.numpy()] = ray.numpy()
@@ -97,4 +104,12 @@ def roadmap(domain: Domain, velocity: Coefficient, starts: list[Tensor]) -> Road
         )
     kept = torch.from_numpy(reached)
     loose = LOOSE.get(len(domain.axes), LOOSEST)
-    return Roadmap(drawn[kept], torch.from_numpy(times)[:, kept], loose, 1e-4 * size)
+    gap = torch.tensor([[_gap(start)] for start in starts], dtype=torch.float64) * slowness.max()
+    return Roadmap(drawn[kept], torch.from_numpy(times)[:, kept], gap, loose, 1e-4 * size)
+
+
+def _gap(start: Tensor) -> float:
+    """The largest distance from one point to the next; none of a lone point."""
+    if len(start) == 1:
+        return 0.0
+    return float(KDTree(start.numpy()).query(start.numpy(), k=2)[0][:, 1].max())
