@@ -44,7 +44,7 @@ class Eikonal(Problem):
     coarse map (``Roadmap``).
     """
 
-    reference_method = "factored fast marching, second order"
+    reference_method = "factored fast marching"
 
     velocity: Coefficient
     source: Sequence[Any] | None = None

@@ -44,7 +44,7 @@ def solve_eikonal(
 
     On another domain than a box, paths stay inside: obstacles constrain the state (Soner 1986, doi 10.1137/0324032;
     Capuzzo-Dolcetta and Lions 1990, doi 10.1090/S0002-9947-1990-0951880-0), see ``medium``. The order is then about
-    1.3 behind curved obstacles, whose creeping rays leave a field of finite order 3/2, and 1 behind corners.
+    1.3 behind curved obstacles, which tangents leave with an unbounded curvature of the field, and 1 behind corners.
 
     First arrivals have kinks where fronts meet; there, and where the velocity jumps, the order is one locally. On a box
     in 1D the slowness is integrated (midpoint rule, second order).

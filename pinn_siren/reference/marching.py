@@ -19,6 +19,8 @@ from .stencil import positive
 
 BAND = 3.0
 """Nodes within so many cells of the start take straight-ray times."""
+ALIGNED = 0.9
+"""The least cosine at which a ray passes a corner."""
 SEGMENT = 25
 """Points at which a straight ray is looked at for obstacles."""
 
@@ -61,7 +63,8 @@ def march(grid: Grid, domain: Domain, velocity: Coefficient, feet: Real) -> Real
     front = _March(
         strides, steps, pad(given, np.inf), pad(through.slowness, np.nan), pad(np.maximum(distance, floor), 1.0),
         [pad(column, 0.0) for column in toward.T], {(int(inside[i]), int(inside[j])) for i, j in through.barred},
-        shortcuts,
+        shortcuts, through.corners.tolist(),
+        list(zip(*(pad(column, 0.0) for column in nodes.numpy().T), strict=True)), floor,
     )  # fmt: skip
     times = np.array(front.run())[inside]
     times[~free] = np.inf
@@ -83,6 +86,11 @@ class _March:
     """Neighbours between which nothing passes, both ways."""
     corners: list[dict[int, float]]
     """For each corner, nodes around it and the times there along straight rays."""
+    centers: list[list[float]]
+    """The corners themselves."""
+    places: list[tuple[float, ...]]
+    """The nodes' coordinates."""
+    floor: float
 
     def run(self) -> list[float]:
         """Accept nodes in ascending order of time."""
@@ -93,7 +101,9 @@ class _March:
         front = [(t, i) for i, t in enumerate(times) if math.isfinite(t)]
         heapq.heapify(front)
         # Corners are numbered after the nodes.
-        size = len(times)
+        size = self.size = len(times)
+        self.origin = [-1] * size
+        refined = [math.inf] * len(self.corners)
         times += [math.inf] * len(self.corners)
         self.known += [False] * len(self.corners)
         settled += [False] * len(self.corners)
@@ -106,6 +116,8 @@ class _March:
             if self.known[node]:
                 continue
             self.known[node] = settled[node] = True
+            if node >= size:
+                time = times[node] = refined[node - size]
             rays = (
                 self.corners[node - size].items()
                 if node >= size
@@ -114,6 +126,10 @@ class _March:
             for near, ray in rays:
                 if not settled[near] and time + ray < times[near]:
                     times[near] = time + ray
+                    if near < size:
+                        self.origin[near] = node - size
+                    else:
+                        refined[near - size] = time + ray * self._aligned(node, near - size)
                     heapq.heappush(front, (times[near], near))
             if node >= size:
                 continue
@@ -121,47 +137,85 @@ class _March:
                 for near in (node - stride, node + stride):
                     if settled[near] or (node, near) in barred:
                         continue
-                    found = self._update(near)
+                    found, origin = self._update(near)
                     if found < times[near]:
-                        times[near] = found
+                        times[near], self.origin[near] = found, origin
                         heapq.heappush(front, (found, near))
         return times[:size]
 
-    def _update(self, node: int) -> float:
-        """The larger root of ``sum (a u - b)^2 = slowness^2`` over the upwind axes; what is later is left out."""
-        times, distance, known, barred = self.times, self.distance, self.known, self.barred
-        terms, aside = [], 0.0
+    def _update(self, node: int) -> tuple[float, int]:
+        """The larger root of ``sum (a u - b)^2 = slowness^2`` over the upwind axes; what is later is left out.
+
+        With it the number of the corner that the earliest neighbour's ray comes from, -1 for the start: the time is
+        factored by the distance to that (Qi and Vladimirsky 2019, doi 10.1007/s10915-018-00905-w).
+        """
+        times, known, barred = self.times, self.known, self.barred
+        upwind = []
         for axis, stride in enumerate(self.strides):
             low, high = node - stride, node + stride
             below = known[low] and times[low] < math.inf and (node, low) not in barred
             above = known[high] and times[high] < math.inf and (node, high) not in barred
-            toward = self.toward[axis][node]
             if not (below or above):
-                # The start may lie between this node and the next: the slope of the distance is small, but not zero.
-                if abs(toward) * distance[node] ** 2 < self.steps[axis]:
-                    aside += toward**2
                 continue
             if below and above:
                 # A ridge, where two fronts meet: the side that the start lies on, the earlier one where that is open.
+                toward = self.toward[axis][node]
                 sign = (-1 if toward > 0 else 1) if toward else (-1 if times[low] < times[high] else 1)
             else:
                 sign = -1 if below else 1
             near = node + sign * stride
             beyond = near + sign * stride
-            weight, factor = 1 / self.steps[axis], times[near] / distance[near]
-            if known[beyond] and times[beyond] <= times[near] and (near, beyond) not in barred:
-                weight, factor = 1.5 * weight, (4 * factor - times[beyond] / distance[beyond]) / 3
-            terms.append((times[near], weight - sign * toward, weight * factor * distance[node]))
-        terms.sort()
+            far = known[beyond] and times[beyond] <= times[near] and (near, beyond) not in barred
+            upwind.append((times[near], axis, sign, near, beyond if far else -1))
+        upwind.sort()
+        origin = self.origin[upwind[0][3]]
+        begun, here, slopes = self._factor(node, origin)
+        terms = []
+        for time, axis, sign, near, beyond in upwind:
+            weight, factor = 1 / self.steps[axis], (time - begun) / self._distance(near, origin)
+            if beyond >= 0:
+                weight *= 1.5
+                factor = (4 * factor - (times[beyond] - begun) / self._distance(beyond, origin)) / 3
+            a = weight - sign * slopes[axis]
+            terms.append((a, weight * factor * here + a * begun))
+        # The start may lie between this node and the next: the slope of the distance is small there, but not zero.
+        for axis in set(range(len(slopes))) - {axis for _, axis, *_ in upwind}:
+            if abs(slopes[axis]) * here**2 < self.steps[axis]:
+                terms.insert(0, (slopes[axis], slopes[axis] * begun))
         square = self.slowness[node] ** 2
         while True:
-            a = aside + sum(t[1] * t[1] for t in terms)
-            b = sum(t[1] * t[2] for t in terms)
-            root = b * b - a * (sum(t[2] * t[2] for t in terms) - square)
-            time = (b + math.sqrt(root)) / a if root >= 0 else -math.inf
-            if time >= terms[-1][0] or len(terms) == 1:
-                return time
+            aa = sum(a * a for a, _ in terms)
+            ab = sum(a * b for a, b in terms)
+            root = ab * ab - aa * (sum(b * b for _, b in terms) - square)
+            found = (ab + math.sqrt(root)) / aa if root >= 0 else -math.inf
+            if found >= upwind[-1][0] or len(upwind) == 1:
+                return found, origin
             terms.pop()
+            upwind.pop()
+
+    def _aligned(self, node: int, corner: int) -> float:
+        """The cosine between the ray at a node and the way from it to a corner; 1 where they are not aligned."""
+        _, here, slopes = self._factor(node, self.origin[node])
+        way = [c - x for x, c in zip(self.places[node], self.centers[corner], strict=True)]
+        cosine = sum(w * s for w, s in zip(way, slopes, strict=True)) * here / (math.hypot(*way) or 1.0)
+        return cosine if cosine > ALIGNED else 1.0
+
+    def _distance(self, node: int, origin: int) -> float:
+        """From the start, or from a corner."""
+        if origin < 0:
+            return self.distance[node]
+        return max(math.dist(self.places[node], self.centers[origin]), self.floor)
+
+    def _factor(self, node: int, origin: int) -> tuple[float, float, list[float]]:
+        """When the rays start, the distance they run to a node, and its derivatives over itself."""
+        if origin < 0:
+            return 0.0, self.distance[node], [column[node] for column in self.toward]
+        away = self._distance(node, origin)
+        slopes = [
+            (x - c) / away**2 if away > self.floor else 0.0
+            for x, c in zip(self.places[node], self.centers[origin], strict=True)
+        ]
+        return self.times[self.size + origin], away, slopes
 
 
 def _band(grid: Grid, domain: Domain, velocity: Coefficient, feet: Real, near: NDArray[np.bool_]) -> Real:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ..domains import Domain, Sampler
@@ -66,16 +67,28 @@ class Boundary:
     @cached_property
     def corners(self) -> Real:
         """``(m, 2)``: where the normals turn at once, the tangents' intersections; none but in the plane."""
+        return self._corners[0]
+
+    @cached_property
+    def bends(self) -> Real:
+        """``(m, 2)``: the corners that shortest paths bend about, those that reach into the domain."""
+        corners, reentrant = self._corners
+        return corners[reentrant]
+
+    @cached_property
+    def _corners(self) -> tuple[Real, NDArray[np.bool_]]:
         if self.samples.shape[1] != 2:
-            return np.empty((0, self.samples.shape[1]))
+            return np.empty((0, self.samples.shape[1])), np.empty(0, dtype=bool)
         i, j = self._tree.query_pairs(self.spacing, output_type="ndarray").T
         (ax, ay), (bx, by) = self.normals[i].T, self.normals[j].T
         sine = ax * by - ay * bx
         bent = np.abs(sine) > BEND
         a, b = ((self.normals[k] * self.samples[k]).sum(axis=1) for k in (i, j))
         found = np.stack([a * by - ay * b, ax * b - a * bx], axis=1)[bent] / sine[bent, None]
-        kept: list[Real] = []
-        for place in found:
-            if all(np.abs(place - other).max() > self.spacing for other in kept):
-                kept.append(place)
-        return np.array(kept).reshape(-1, 2)
+        # Normals lead outward: from an outward corner the other side is seen behind.
+        inward = (((self.samples[j] - self.samples[i]) * self.normals[i]).sum(axis=1) > 0)[bent]
+        kept: list[int] = []
+        for k, place in enumerate(found):
+            if all(np.abs(place - found[other]).max() > self.spacing for other in kept):
+                kept.append(k)
+        return found[kept].reshape(-1, 2), inward[kept]

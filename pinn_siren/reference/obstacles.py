@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from ..coefficients import Coefficient
 from ..domains import Box, Domain
@@ -19,6 +20,8 @@ STRETCH = 4.0
 """Neighbours whose feet lie this many cells apart, or more, are on two sides of an obstacle's medial axis."""
 TURN = 0.7
 """So are neighbours whose normals have a smaller scalar product."""
+CORNER = 2.0
+"""Nodes inside within so many cells of a corner are left out."""
 BEHIND = 0.25
 """A node outside that is this many cells behind the tangent plane of a node inside sees another side of it."""
 
@@ -43,7 +46,7 @@ def medium(grid: Grid, domain: Domain, velocity: Coefficient, free: NDArray[np.b
     lengths there, ``1 / (1 - curvature depth)``, and neighbours whose projections jump do not see each other. So a path
     inside takes at least as long as its projection on the boundary, which is a path outside: the first arrivals outside
     are those around the obstacle, and creeping rays keep to its true boundary. With the nodes inside merely left out
-    they would follow the stairs of the grid, an error of order sqrt(h).
+    they would follow the stairs of the grid, an error of order sqrt(h). About corners the march takes straight rays.
     """
     nodes = grid.points().coordinates
     x = nodes.numpy()
@@ -64,15 +67,20 @@ def medium(grid: Grid, domain: Domain, velocity: Coefficient, free: NDArray[np.b
         stretch = np.linalg.norm(np.stack(columns, axis=2), ord=2, axis=(1, 2)).clip(1, STRETCH)
         at_feet = positive(velocity, Points(grid.axes, torch.from_numpy(feet[~free])), "velocity")
         slowness[~free] = stretch / at_feet
+    # Straight rays lead about corners; what enters there by one side could leave by another.
+    around = np.zeros(grid.size, dtype=bool)
+    if len(boundary.corners):
+        around = ~free & (KDTree(boundary.corners).query(x)[0] <= CORNER * steps.max())
     barred: set[tuple[int, int]] = set()
     numbers = np.arange(grid.size).reshape(grid.shape)
     for axis, step in enumerate(steps):
         pair = np.stack([np.delete(numbers, end, axis=axis).ravel() for end in (-1, 0)])
         pair = pair[:, near[pair].all(axis=0)]
         walls = _walls(x[pair], feet[pair], normals[pair], free[pair], step)
+        walls |= around[pair].any(axis=0)
         for i, j in pair[:, walls].T.tolist():
             barred |= {(i, j), (j, i)}
-    return Medium(slowness, barred, boundary.corners)
+    return Medium(slowness, barred, boundary.bends)
 
 
 def _walls(x: Real, feet: Real, normals: Real, free: NDArray[np.bool_], step: float) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from pinn_siren import Ball, Box, Disk, Polygon
 from pinn_siren.errors import ProblemError
 from pinn_siren.points import Points
-from pinn_siren.reference import GridSolution, solve_eikonal
+from pinn_siren.reference import GridSolution, converge, solve_eikonal
 
 LINE, SQUARE = Box(x=(0, 2)), Box(x=(-1, 1), y=(-1, 1))
 CUBE = Box(x=(0, 1), y=(0, 1), z=(0, 1))
@@ -260,6 +260,18 @@ def test_around_polygons(corners: np.ndarray, cap: float) -> None:
     block, source = Polygon(corners.tolist()), (-0.51, 0.132)
     solution = solve(SQUARE - block, {"x": 64, "y": 64}, velocity=1.0, source=source)
     assert error(solution, geodesic(source, solution.nodes(), block)) < cap
+
+
+@pytest.mark.parametrize("name", ["disk", "turned block"])
+def test_the_bar_around_obstacles_covers_the_error(name: str) -> None:
+    source, block = (-0.51, 0.132), Polygon(turned(BLOCK, 0.4).tolist())
+    obstacle = Disk(radius=0.4) if name == "disk" else block
+    reference = converge(
+        lambda cells: solve(SQUARE - obstacle, cells, velocity=1.0, source=source), {"x": 40, "y": 40}, method="march"
+    )
+    x = reference.finest.nodes()
+    truth = around_a_disk(source, 0.4, x) if name == "disk" else geodesic(source, x, block)
+    assert reference.error is not None and error(reference.finest, truth) < reference.error < 2e-3
 
 
 def test_a_domain_that_is_not_convex_and_a_box_that_is_not_aligned_with_the_grid() -> None:
