@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .ansatz.hard import HardConditions
 from .domains import Domain, from_configuration
-from .equations import Eikonal, PointSources, SurfaceStart
+from .equations import Eikonal, PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
 from .integrity import checksums
 from .jet import Jet, make_plan
@@ -215,7 +215,7 @@ class Solution:
         described["periods"] = self.model.periods
         if isinstance(ansatz, HardConditions):
             described["ansatz"] = ansatz.configuration()
-        if isinstance(ansatz, PointSources | SurfaceStart):
+        if isinstance(ansatz, PointSources | SurfaceFactor | SurfaceStart):
             described["ansatz"] = {"name": type(ansatz).__name__, **asdict(ansatz)}
         return json.dumps(described)
 
@@ -320,6 +320,8 @@ def _ansatz(described: dict[str, Any] | None) -> Any:
         return PointSources(sources, tuple(arguments["slownesses"]))
     if described["name"] == "SurfaceStart":
         return SurfaceStart(tuple(map(tuple, arguments["points"])), arguments["slowness"], arguments["width"])
+    if described["name"] == "SurfaceFactor":
+        return SurfaceFactor(**arguments)
     raise StorageError("The solution was made with an own ansatz: pass Solution.load(folder, ansatz=...).")
 
 

@@ -14,6 +14,7 @@ FILES = sorted(FOLDER.glob("*.py"))
 REFERENCES = {
     "poisson": ((1.9, 2.1), 1e-4),
     "eikonal": ((1.6, 2.2), 2e-5),
+    "eikonal_obstacle": ((1.2, 1.6), 6e-4),
     "helmholtz": ((1.9, 2.1), 2e-3),
     "wave": ((1.9, 2.1), 2e-4),
     "poisson_disks": ((1.9, 2.1), 1e-4),
