@@ -147,7 +147,7 @@ REFUSED = [
     ({"surface": Disk(axes=("x", "z"))}, "surface must have the axes of the domain, x, y"),
     ({"source": SOURCE, "velocity": 0.0}, "velocity must be positive"),
     ({"source": SOURCE, "velocity": -1.0}, "velocity must be positive"),
-    ({"source": SOURCE, "velocity": float("nan")}, "velocity must be positive"),
+    ({"source": SOURCE, "velocity": float("nan")}, "velocity must be finite"),
     ({"source": SOURCE, "velocity": nowhere}, "velocity.* NaN"),
     ({"source": SOURCE, "velocity": "fast"}, "velocity must be a number or a function"),
     ({"source": SOURCE, "velocity": 0.0, "ansatz": lambda p, u: u}, "velocity must be positive"),
