@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..coefficients import Coefficient, values
-from ..conditions import ConditionBase, Constraint, Dirichlet, Initial, Periodic
+from ..conditions import PML, ConditionBase, Constraint, Dirichlet, Initial, Periodic
 from ..domains import Box, Domain, Sampler, SetOperation
 from ..domains.shapes import Round
 from ..errors import PinnSirenError, UsageError, suggest
@@ -58,7 +58,7 @@ def derive(problem: Problem, rise: float, *, periodic: bool = True, blended: boo
     turned = tuple(c.axis for c in problem.conditions if isinstance(c, Periodic) and c.output is None)
     around = turned if periodic else ()
     for kinds in ((Dirichlet, Initial), (Dirichlet,), (Initial,)):
-        meant = [c for c in problem.conditions if isinstance(c, kinds) and not _masked(c)]
+        meant = [c for c in _plain(problem) if isinstance(c, kinds) and not _masked(c)]
         fields = [_pieces(problem, meant, name, rise) for name in problem.fields]
         if not blended and any(len(pieces) > 1 and any(piece.lifts for piece in pieces) for pieces in fields):
             continue
@@ -130,6 +130,11 @@ def _holds(problem: Problem, c: Constraint, built: BuiltIn) -> bool:
     except PinnSirenError:
         return False
     return left <= EXACT * size
+
+
+def _plain(problem: Problem) -> list[ConditionBase]:
+    """The conditions, an absorbing layer as the walls behind it."""
+    return [one for c in problem.conditions for one in (c.walls(problem.domain) if isinstance(c, PML) else [c])]
 
 
 def _masked(c: ConditionBase) -> bool:

@@ -105,13 +105,18 @@ class PML(ConditionBase):
         }
         return Box(**bounds)
 
+    def walls(self, domain: Domain) -> list[Dirichlet]:
+        """``u = 0`` on the sides behind the layer."""
+        depths, box = self.depths(domain), domain
+        assert isinstance(box, Box)
+        names = [n for n in box.side_names() if depths[box.side(n)[0]][box.side(n)[1]]]
+        all_of_them = len(names) == len(box.side_names())
+        return [
+            Dirichlet(0.0, on=n, output=self.output, weight=self.weight) for n in ([None] if all_of_them else names)
+        ]
+
     def constraints(self, problem: Any) -> list[Constraint]:
         """``u = 0`` on the sides behind the layer."""
-        depths = self.depths(problem.domain)
         if not problem.stretches:
             raise ProblemError(f"PML works with Helmholtz only, not with {type(problem).__name__}: use Absorbing().")
-        names = [n for n in problem.domain.side_names() if depths[problem.domain.side(n)[0]][problem.domain.side(n)[1]]]
-        wall: list[Constraint] = []
-        for name in [None] if len(names) == len(problem.domain.side_names()) else names:
-            wall += Dirichlet(0.0, on=name, output=self.output, weight=self.weight).constraints(problem)
-        return wall
+        return [c for wall in self.walls(problem.domain) for c in wall.constraints(problem)]

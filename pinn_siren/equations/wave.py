@@ -45,6 +45,11 @@ class Wave(Problem):
         """Waves of the equation's speed leave through ``Absorbing()``."""
         return self.speed, None
 
+    def cells(self, resolution: int | None = None) -> dict[str, int]:
+        """As for any problem, but twice as fine on a plane box: the explicit steps are cheap."""
+        fine = isinstance(self.domain, Box) and len(self.domain.space_axes) == 2 and self.reference is None
+        return super().cells(32 if resolution is None and fine else resolution)
+
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """Leapfrog in time, second order in space, on one grid; on cut cells where the domain is no box."""
         if self.reference is not None or not isinstance(self.domain, Box):
