@@ -1,10 +1,11 @@
 """Solve partial differential equations with sine networks, checked against classical solvers."""
 
-from .conditions import PML, Absorbing, Condition, Dirichlet, Initial, Neumann, Periodic, Robin
-from .domains import Ball, Box, Disk, Polygon, Sampler
+from .conditions import PML, Absorbing, Condition, Data, Dirichlet, Initial, Integral, Neumann, Periodic, Robin
+from .domains import Ball, Box, Disk, Mesh, Polygon, Region, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import PinnSirenError
 from .jet import Jet, jet
+from .networks import MLP, GaussianRBF, PositionalEncoding
 from .optimizers import LBFGS, Adam, Stage
 from .points import Points
 from .problem import Problem
@@ -15,7 +16,8 @@ from .trainer import Trainer
 from .validation import Report, solve_reference
 
 __all__ = [
-    "Absorbing", "Adam", "Ball", "Box", "Condition", "Dirichlet", "Disk", "Eikonal", "Helmholtz", "Initial", "Jet",
-    "LBFGS", "Neumann", "PML", "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "Problem", "Report",
-    "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "jet", "solve", "solve_reference",
+    "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Dirichlet", "Disk", "Eikonal", "GaussianRBF",
+    "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "MLP", "Mesh", "Neumann", "PML", "Periodic",
+    "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Region", "Report", "Robin",
+    "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "jet", "solve", "solve_reference",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -11,7 +12,9 @@ from torch import nn
 from .ansatz.derive import BuiltIn
 from .domains import Box, Domain, Sampler
 from .errors import UsageError
+from .jet import key_order, make_plan
 from .model import Model
+from .networks import MLP
 from .points import Points
 from .problem import Problem
 from .scales import Scales
@@ -40,7 +43,7 @@ def build_model(
         # An axis of lower wavenumbers is drawn out less, so that one omega serves all.
         scale = {a: scales.half_width[a] * top / across[a] for a in axes}
     else:
-        if isinstance(network, Siren) and network.inputs != len(axes):
+        if isinstance(network, Siren | MLP) and network.inputs != len(axes):
             raise UsageError(
                 f"The network must have {len(axes)} inputs, one for each of {', '.join(axes)}; got {network.inputs}."
             )
@@ -56,6 +59,20 @@ def build_model(
         built.ansatz,
         {a: 2 * scales.half_width[a] for a in built.periodic},
     )
+
+
+def blindness(model: Model, asked: frozenset[str], p: Points) -> Iterator[str]:
+    """What to say of a network whose highest derivatives that a problem asks for vanish at all points, as ReLU's do."""
+    top = max((key_order(key) for key in asked), default=0)
+    with torch.no_grad():
+        fields = model.raw_fields(p, make_plan(p.axes, asked))
+    keys = [key for key in fields[0].plan.keys if key_order(key) == top]
+    if top >= 2 and not any(bool(u.channel(key).any()) for u in fields for key in keys):
+        yield (
+            f"All derivatives of order {top} of the network are zero, and the problem asks for {', '.join(keys)}: its "
+            "residual does not see the network there, as with ReLU alone, and the solve will fail. Use Siren, or "
+            "MLP(..., activation='tanh')."
+        )
 
 
 def default_points(scales: Scales, parameters: int) -> int:

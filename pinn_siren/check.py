@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from .coefficients import Coefficient, values
-from .conditions import Boundary, Constraint, Dirichlet, Initial, Neumann
+from .conditions import Boundary, Condition, Constraint, Data, Dirichlet, Initial, Integral, Neumann
+from .counts import bare, crowded
 from .domains import Box, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import NoReferenceError, ProblemError
@@ -45,12 +46,12 @@ class StatementWarning(UserWarning):
 def check(problem: Problem, scales: Scales, points: int) -> None:
     """Every check of a problem; ``points`` is the number of collocation points inside. Takes well under a second."""
     sampler = Sampler(torch.Generator().manual_seed(20_011))
-    for examine in (names, weights, coefficients, jumps, initial_rate, repeated, assigned, pointwise):
+    for examine in (names, weights, coefficients, jumps, initial_rate, repeated, crowded, assigned, pointwise):
         examine(problem, sampler)
-    for warn in (exact_solution, corners, resonance, layer, constant):
+    for warn in (exact_solution, corners, resonance, layer, constant, bare):
         for message in warn(problem, sampler):
             warnings.warn(message, StatementWarning, stacklevel=4)
-    for message in resolution(scales, points):
+    for message in () if problem.is_fit else resolution(scales, points):
         warnings.warn(message, StatementWarning, stacklevel=4)
 
 
@@ -160,7 +161,7 @@ def pointwise(problem: Problem, sampler: Sampler) -> None:
         if float(gap) > 1e-9 * float(size):
             raise ProblemError(
                 f"The {c.name} residual at one point depends on the field at others, as u.value.mean() would: it must "
-                "be pointwise. State a mean, a flux or an integral as a condition of its own."
+                "be pointwise. State a mean, a flux or a mass as an Integral(quantity, value)."
             )
 
 
@@ -259,7 +260,8 @@ def resonance(problem: Problem, sampler: Sampler) -> Iterator[str]:
 def _kind(problem: Problem, box: Box, axis: str, end: int) -> str | None:
     """Which kind of wall closes a side, where a single plain condition does."""
     name = next(s for s in box.side_names() if box.side(s) == (axis, end))
-    found = [c for c in problem.conditions if getattr(c, "on", None) in (None, name)]
+    beside = (Data, Integral, Condition)
+    found = [c for c in problem.conditions if not isinstance(c, beside) and getattr(c, "on", None) in (None, name)]
     if len(found) != 1 or not isinstance(found[0], Dirichlet | Neumann):
         return None
     return type(found[0]).__name__
@@ -279,8 +281,13 @@ def layer(problem: Problem, sampler: Sampler) -> Iterator[str]:
 
 
 def constant(problem: Problem, sampler: Sampler) -> Iterator[str]:
-    """Sides that leave the constant free: the solution of zero mean is given."""
-    if problem.free_constant:
+    """Conditions that leave a constant free, or any harmonic field."""
+    if problem.is_fit and all(isinstance(c, Data) and c.of == "laplacian" for c in problem.conditions):
+        yield (
+            "Data of the Laplacian alone leave any harmonic field free: add Data of the value or the gradient, or "
+            "conditions on the boundary."
+        )
+    elif problem.free_constant:
         yield "The conditions leave a constant free: the solution of zero mean is given."
 
 

@@ -33,13 +33,13 @@ def exact_solution(problem: Problem, sampler: Sampler) -> Iterator[str]:
         points = c.sample(100, sampler)
         known = torch.stack([region.contains(p.coordinates) for p in points]).all(0)
         points = [p[known] for p in points]
-        if not bool(known.any()):
+        if not bool(known.any()) or (c.reduce == "mean" and not bool(known.all())):
             continue
         try:
             left, size = _left_over(problem, c, points, inside)
         except _NotDifferentiableError:
             return
-        if size == 0 or left <= EXACT_TOLERANCE * size:
+        if size == 0 or left <= max(EXACT_TOLERANCE, c.slack) * size:
             continue
         message = (
             f"exact does not satisfy the {c.name}: its residual is {left:.2e}, where a change of the field by its own "
@@ -69,8 +69,10 @@ def _left_over(problem: Problem, c: Constraint, points: list[Points], inside: Po
     known = torch.isfinite(left) & torch.isfinite(disturbed)
     if not bool(known.any()):
         return 0.0, 0.0
-    rms = [float(r[known].abs().square().mean().sqrt()) for r in (left, disturbed - left)]
-    return rms[0], rms[1]
+    if c.reduce == "mean" and not bool(known.all()):
+        return 0.0, 0.0
+    size = float((disturbed - left)[known].abs().square().mean().sqrt())
+    return float(c.square(left[known]).sqrt()), size
 
 
 def _exact_jets(problem: Problem, p: Points, plan: Plan) -> tuple[Jet, ...]:

@@ -86,8 +86,10 @@ class Loop:
     def run(self) -> Outcome:
         """Steps until an end."""
         if self.update is None:
+            before = self.objective.points
             self.objective.resample()
-            self.update = self.stage.begin(self.objective)
+            self.objective.concentrate(before, True)
+            self.update = self._begin()
         hidden = True if self.quiet else None
         try:
             with tqdm(
@@ -106,11 +108,16 @@ class Loop:
             return self._end("interrupted", f"interrupted, weights of step {self.kept_at} kept", self.kept_at)
         return self._end("steps", "all steps done", self.number)
 
+    def _begin(self) -> Update:
+        self.objective.settle(self.stage.forgets)
+        return self.stage.begin(self.objective)
+
     def _step(self) -> None:
         assert self.update is not None
         if self.number and self.stage.resample and self.number % self.stage.resample == 0:
             self._resample()
-            self.update = self.stage.begin(self.objective) if self.stage.forgets else self.update
+            self.update = self._begin() if self.stage.forgets else self.update
+        self.objective.reweigh(self.number, self.stage.forgets)
         self.last = self.update.advance(self.number)
         self.number += 1
 
@@ -140,10 +147,16 @@ class Loop:
         return None
 
     def _resample(self) -> None:
-        """Fresh points; twice as many where the loss there shows that the old ones were learned by heart."""
+        """Fresh points, placed as asked."""
+        before = self.objective.points
         self.objective.resample()
-        if not self.stage.forgets:
-            return
+        if self.stage.forgets:
+            self._compare()
+        due = self.stage.forgets or self.number % self.objective.resampling.every < self.stage.resample
+        self.objective.concentrate(before, due)
+
+    def _compare(self) -> None:
+        """Twice as many points where the loss at fresh ones shows that the old ones were learned by heart."""
         with torch.no_grad():
             fresh = float(torch.stack(list(self.objective.terms().values())).sum())
         if fresh > MEMORIZED * self.loss and max(self.objective.counts.values()) < MOST_POINTS:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .balance import EVERY, GradientBalance
+from .causal import Causal
+from .conditions import Constraint
 from .domains import Sampler
 from .model import Model
 from .points import Points
+from .resampling import Resampling, Uniform
 from .scales import Scales
 from .system import System
 
@@ -20,12 +25,18 @@ from .system import System
 class Objective:
     """``sum_m weight_m mean |C_m|^2 / (size_m amplitude)^2`` over the current points.
 
-    Means, never sums, so that weights do not depend on the number of points; each constraint's residual is divided by
-    its size for a field of the likely amplitude, so that no weight is needed to balance units.
+    Means, never sums, so that weights do not depend on the number of points; each part of a constraint's residual is
+    divided by its size for a field of the likely amplitude, so that no weight is needed to balance units. ``balance``
+    brings a further factor a term, ``causal`` weighs the interior means in time, ``resampling`` places the interior
+    points.
     """
 
-    def __init__(self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler) -> None:
+    def __init__(
+        self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler,
+        balance: GradientBalance | None = None, causal: Causal | None = None, resampling: Resampling | None = None,
+    ) -> None:  # fmt: skip
         self.system, self.model, self.counts, self.scales, self.sampler = system, model, counts, scales, sampler
+        self.balance, self.causal, self.resampling = balance, causal, resampling or Uniform()
         # A generator of its own: looking at the error leaves the training's points as they are.
         self.fresh = replace(sampler, generator=torch.Generator(sampler.device).manual_seed(987_654_321))
         self.points: dict[str, list[Points]] = {}
@@ -40,26 +51,86 @@ class Objective:
         """Draw fresh points for every constraint."""
         self.points = self.system.sample(self.counts, self.sampler)
 
+    def concentrate(self, before: dict[str, list[Points]], due: bool) -> None:
+        """Move the fresh interior points to where ``resampling`` wants them, or back where that is not ``due``."""
+        for c in self._inside() if before else []:
+            old, fresh = before[c.name][0], self.points[c.name][0]
+            draw, size = partial(self._draw, c), partial(self._sizes, c)
+            placed = self.resampling.place(old, fresh, draw, size, self.sampler.generator) if due else old
+            self.points[c.name] = [placed]
+
+    def reweigh(self, number: int, fixed: bool) -> None:
+        """Renew the balance before a step; where the loss function is ``fixed``, only if there is none yet."""
+        if self.balance is None or (self.balance.measured if fixed else number % EVERY):
+            return
+        self.balance.update(self.means(), list(self.parameters()))
+
+    def settle(self, fixed: bool) -> None:
+        """Begin on new points: causal weights that stay where the loss function is ``fixed``, else live ones."""
+        if self.causal is not None:
+            self.causal.kept = None
+            if fixed:
+                with torch.no_grad():
+                    self.causal.keep(self._slabs)
+
     def terms(self) -> dict[str, Tensor]:
         """The weighted mean of every constraint at the current points, nondimensional."""
-        squares = self._squares(self.points)
-        return {
-            c.name: c.weight * squares[c.name] / (self.scales.residual[c.name] * self.scales.amplitude) ** 2
-            for c in self.system.constraints
-        }
+        means = self.means()
+        factors = {} if self.balance is None else self.balance.weights
+        return {c.name: c.weight * factors.get(c.name, 1.0) * means[c.name] for c in self.system.constraints}
 
-    def _squares(self, points: dict[str, list[Points]]) -> dict[str, Tensor]:
-        """The mean square of every constraint's residual."""
-        return {
-            c.name: torch.stack([_mean_square(r) for r in self.system.parts(c, points[c.name], self.model)]).sum()
-            for c in self.system.constraints
-        }
+    def means(self) -> dict[str, Tensor]:
+        """The mean square of every constraint's residual at the current points, nondimensional, without its weight."""
+        causal = {} if self.causal is None else self.causal.means(self._slabs())
+        squares = self._squares(self.points, self.scales.residual, set(causal))
+        plain = {name: s / self.scales.amplitude**2 for name, s in squares.items()}
+        return {name: (causal | plain)[name] for name in self.names}
+
+    def _inside(self) -> list[Constraint]:
+        """The constraints that hold everywhere inside: no integrals, no data at points of their own."""
+        inside = [c for c in self.system.constraints if c.on_interior and c.reduce == "points"]
+        return [c for c in inside if self.points[c.name][0].attached is None]
+
+    def _draw(self, c: Constraint, n: int) -> Points:
+        return c.sample(n, self.sampler)[0]
+
+    def _slabs(self) -> dict[str, Tensor]:
+        """The mean squares of the interior constraints in each slab of time, nondimensional."""
+        assert self.causal is not None
+        at = {c.name: self.points[c.name][0] for c in self._inside()}
+        return {c.name: self.causal.slab_means(at[c.name], self._densities(c, at[c.name])) for c in self._inside()}
+
+    def _densities(self, c: Constraint, p: Points) -> Tensor:
+        """``(n,)``: the squared residual of an interior constraint at points, nondimensional."""
+        parts, sizes = self.system.parts(c, [p], self.model), self.scales.residual[c.name]
+        squares = [_square(part) / size**2 for part, size in zip(parts, sizes, strict=True)]
+        return torch.stack(squares).sum(0) / self.scales.amplitude**2
+
+    @torch.no_grad()
+    def _sizes(self, c: Constraint, p: Points) -> Tensor:
+        """``(n,)``: the absolute residual, as many points at a time as the training takes."""
+        length = self.counts[c.name]
+        chunks = [p[i : i + length] for i in range(0, len(p), length)]
+        return torch.cat([self._densities(c, chunk) for chunk in chunks]).sqrt()
+
+    def _squares(
+        self, points: dict[str, list[Points]], sizes: dict[str, tuple[float, ...]], without: set[str] | None = None
+    ) -> dict[str, Tensor]:
+        """The mean square of every constraint's residual, its parts in units of their sizes."""
+
+        def square(c: Constraint) -> Tensor:
+            parts = self.system.parts(c, points[c.name], self.model)
+            return torch.stack([c.square(r) / size**2 for r, size in zip(parts, sizes[c.name], strict=True)]).sum()
+
+        return {c.name: square(c) for c in self.system.constraints if c.name not in (without or ())}
 
     def backward(self) -> Tensor:
         """The loss at the current points, its gradient added to the parameters; the terms stay in ``latest``."""
         terms = self.terms()
         total = torch.stack(list(terms.values())).sum()
         total.backward()
+        if self.causal is not None:
+            self.causal.advance()
         self.latest = {name: term.detach() for name, term in terms.items()}
         return total.detach()
 
@@ -71,8 +142,9 @@ class Objective:
         an estimate of size, not a bound: modes that the operator amplifies more than the average escape it.
         """
         fresh = self.system.sample(self.counts, self.fresh)
-        squares = self._squares(fresh)
-        raw = math.sqrt(sum(float(squares[name]) * self.scales.response[name] ** 2 for name in squares))
+        answers = {name: tuple(1 / r for r in response) for name, response in self.scales.response.items()}
+        squares = self._squares(fresh, answers)
+        raw = math.sqrt(sum(float(square) for square in squares.values()))
         inside = next(fresh[c.name][0] for c in self.system.constraints if c.on_interior)
         fields = self.model(inside)
         lever = (self.model(inside, shift=self.scales.amplitude) - fields).norm() / self.scales.amplitude
@@ -85,8 +157,10 @@ class Objective:
             "counts": dict(self.counts),
             "generator": self.sampler.generator.get_state(),
             "fresh": self.fresh.generator.get_state(),
+            "balance": None if self.balance is None else self.balance.state(),
+            "causal": None if self.causal is None else self.causal.state(),
             "points": {
-                name: [{"coordinates": p.coordinates, "outward": p.outward} for p in points]
+                name: [{"coordinates": p.coordinates, "outward": p.outward, "attached": p.attached} for p in points]
                 for name, points in self.points.items()
             },
         }
@@ -96,17 +170,21 @@ class Objective:
         self.counts = dict(state["counts"])
         self.sampler.generator.set_state(state["generator"])
         self.fresh.generator.set_state(state["fresh"])
+        if self.balance is not None:
+            self.balance.load(state["balance"])
+        if self.causal is not None:
+            self.causal.load(state["causal"], self.sampler.device)
         self.points = {name: [self._back(p) for p in points] for name, points in state["points"].items()}
 
     def _back(self, p: dict[str, Any]) -> Points:
-        device, outward = self.sampler.device, p["outward"]
-        outward = None if outward is None else outward.to(device)
-        return Points(self.system.problem.domain.axes, p["coordinates"].to(device), outward)
+        device = self.sampler.device
+        outward, attached = (None if p[k] is None else p[k].to(device) for k in ("outward", "attached"))
+        return Points(self.system.problem.domain.axes, p["coordinates"].to(device), outward, attached)
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The parameters that are trained."""
         return (p for p in self.model.parameters() if p.requires_grad)
 
 
-def _mean_square(part: Tensor) -> Tensor:
-    return (part.real.square() + part.imag.square()).mean() if part.is_complex() else part.square().mean()
+def _square(part: Tensor) -> Tensor:
+    return part.real.square() + part.imag.square() if part.is_complex() else part.square()

@@ -52,17 +52,27 @@ class Model(nn.Module):
 
     def fields_at(self, points: Points, plan: Plan, shift: float = 0.0) -> tuple[Jet, ...]:
         """The jets of all fields, with the derivatives of a plan; ``shift`` is added to the raw ones."""
-        channels = self.network(Jet(self._inputs(points, plan), plan, points)).channels
+        return build_in(self.ansatz, points, plan, self.raw_fields(points, plan, shift))
+
+    def raw_fields(self, points: Points, plan: Plan, shift: float = 0.0) -> tuple[Jet, ...]:
+        """The jets of the network's own fields, before the ansatz. Raises ``UsageError`` for other outputs of it."""
+        came = self.network(Jet(self._inputs(points, plan), plan, points))
         count = len(self.fields)
         outputs = count * (1 + self.complex_valued)
+        if not isinstance(came, Jet) or came.channels.ndim != 3:
+            kind = tuple(came.channels.shape[1:]) if isinstance(came, Jet) else type(came).__name__
+            raise UsageError(
+                f"The network must return functions of its input, of shape (n, {outputs}); got {kind}. Inside, the "
+                "input is a jet, which functions keep one."
+            )
+        channels = came.channels
         if channels.shape[-1] != outputs:
             raise UsageError(f"The network must have {outputs} outputs for this problem, got {channels.shape[-1]}.")
         if self.complex_valued:
             channels = torch.complex(channels[..., :count], channels[..., count:])
         channels = channels * self.amplitude
         moved = torch.cat([channels[:1] + (self.offset + shift), channels[1:]])
-        raw = tuple(Jet(moved[..., i], plan, points) for i in range(count))
-        return build_in(self.ansatz, points, plan, raw)
+        return tuple(Jet(moved[..., i], plan, points) for i in range(count))
 
     def _inputs(self, points: Points, plan: Plan) -> Tensor:
         """``(channels, n, inputs)``: the nondimensional coordinates with their derivatives."""

@@ -19,11 +19,13 @@ class Points:
 
     ``p.x``, ``p.t``, ... are ``(n,)`` tensors; ``coordinates`` is ``(n, d)`` in the order of ``axes``;
     ``space`` is ``(n, space dims)``; ``normal`` is ``(n, space dims)``, the outward unit normal, on boundaries only.
+    ``attached`` is ``(n, k)``: numbers that belong to the points and go with them, such as measured values.
     """
 
     axes: tuple[str, ...]
     coordinates: Tensor
     outward: Tensor | None = None
+    attached: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.coordinates.shape)
@@ -43,7 +45,8 @@ class Points:
 
     def __getitem__(self, index: Tensor | slice) -> Points:
         outward = None if self.outward is None else self.outward[index]
-        return Points(self.axes, self.coordinates[index], outward)
+        attached = None if self.attached is None else self.attached[index]
+        return Points(self.axes, self.coordinates[index], outward, attached)
 
     @property
     def space_axes(self) -> tuple[str, ...]:
@@ -63,12 +66,17 @@ class Points:
         return self.outward
 
     def replace(self, coordinates: Tensor) -> Points:
-        """The same axes and normals at other coordinates of the same shape."""
-        return Points(self.axes, coordinates, self.outward)
+        """The same axes, normals and attached numbers at other coordinates of the same shape."""
+        return Points(self.axes, coordinates, self.outward, self.attached)
 
 
 def join(parts: Sequence[Points]) -> Points:
-    """Points of the same axes, one after the other; the normals stay if all parts have one."""
-    outward = [part.outward for part in parts]
-    normals = torch.cat([o for o in outward if o is not None]) if all(o is not None for o in outward) else None
-    return Points(parts[0].axes, torch.cat([part.coordinates for part in parts]), normals)
+    """Points of the same axes, one after the other; normals and attached numbers stay if all parts have them."""
+
+    def joined(columns: list[Tensor | None]) -> Tensor | None:
+        known = [c for c in columns if c is not None]
+        return torch.cat(known) if len(known) == len(columns) else None
+
+    coordinates = torch.cat([part.coordinates for part in parts])
+    outward, attached = joined([part.outward for part in parts]), joined([part.attached for part in parts])
+    return Points(parts[0].axes, coordinates, outward, attached)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .coefficients import Coefficient, values
-from .conditions import PML, ConditionBase, Constraint, unique_names
+from .conditions import PML, ConditionBase, Constraint, Data, leaves_constant, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
@@ -46,6 +46,8 @@ class Problem(metaclass=_Stated):
     ``domain``: where; ``conditions``: what holds beside the equation; ``exact``: the solution, ``p -> (n,)`` or a
     tuple, for validation only; ``ansatz``: ``(p, u) -> Jet``, conditions built into the output; ``reference``:
     ``cells -> GridSolution``, an own classical solver. Units are the user's; all lengths and times in the same ones.
+
+    Without a residual of its own, a problem with ``Data`` is a fit: its conditions are all that holds.
 
     Raises ``ProblemError`` for a statement that cannot be meant.
     """
@@ -89,7 +91,14 @@ class Problem(metaclass=_Stated):
 
     def residual(self, p: Points, u: Any) -> Any:
         """``(n,)``, zero where the equation holds; a tuple with several outputs. Pointwise in p and u."""
-        raise ProblemError(f"{type(self).__name__} has no residual: define residual(self, p, u).")
+        raise ProblemError(
+            f"{type(self).__name__} has no residual: define residual(self, p, u), or give Data(points, values) to fit."
+        )
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether there is no equation, and data to fit."""
+        return type(self).residual is Problem.residual and any(isinstance(c, Data) for c in self.conditions)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -103,7 +112,8 @@ class Problem(metaclass=_Stated):
     @property
     def free_constant(self) -> bool:
         """Whether adding a constant to a solution gives another one; then the one of zero mean is meant."""
-        return False
+        alone = self.is_fit and len(self.fields) == 1 and self.ansatz is None
+        return alone and all(leaves_constant(c) for c in self.conditions)
 
     def radiation(self) -> tuple[Coefficient | None, Coefficient | None]:
         """Speed and wavenumber of the waves that ``Absorbing()`` lets out; the built-in wave equations know theirs."""
@@ -125,7 +135,8 @@ class Problem(metaclass=_Stated):
     def constraints(self) -> list[Constraint]:
         """The equation and every condition, as ``C_m = 0`` on ``Omega_m``, with names that tell them apart."""
         equation = Constraint("equation", self._inside, self._equation, on_interior=True)
-        return unique_names([equation, *(c for condition in self.conditions for c in condition.constraints(self))])
+        beside = [c for condition in self.conditions for c in condition.constraints(self)]
+        return unique_names(beside if self.is_fit else [equation, *beside])
 
     def _inside(self, n: int, sampler: Sampler) -> list[Points]:
         return [self.domain.interior(n, sampler)]
@@ -135,7 +146,9 @@ class Problem(metaclass=_Stated):
 
     @cached_property
     def derivatives(self) -> frozenset[str]:
-        """The derivatives that the residual asks for, recorded from one call at random jets."""
+        """The derivatives that the residual asks for, recorded from one call at random jets; none of a fit."""
+        if self.is_fit:
+            return frozenset()
         sampler = Sampler(torch.Generator().manual_seed(1))
         points = self._inside(3, sampler)
         _, asked = record(lambda plan: self._equation(points, [self.random_fields(points[0], plan, sampler)]), self)
@@ -174,6 +187,8 @@ class Problem(metaclass=_Stated):
         """The reference solution on one grid. Raises ``NoReferenceError`` where no solver covers the problem."""
         if self.reference is not None:
             return self.reference(cells)
+        if self.is_fit:
+            raise NoReferenceError("A fit has no equation to solve by finite differences; give exact= or reference=.")
         raise NoReferenceError(f"There is no finite-difference solver for {type(self).__name__}; give reference=.")
 
 

@@ -7,7 +7,7 @@ the residual of the zero field: sources, boundary and initial data.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,13 +19,11 @@ from .errors import ProblemError
 from .jet import LAPLACIAN, VALUE, Jet, Linearization, Plan, linearize
 from .points import TIME, Points
 from .problem import Problem, record
+from .spectra import ROUNDING, highest_frequency
 from .system import checked
 
 SMOOTHEST = 3.0
 """The least highest wavenumber, in units of 1 / half-width: about one oscillation over the domain."""
-POWER = 0.99
-"""The share of the spectral power of sources and data that lies below the highest wavenumber."""
-ROUNDING = 1e-12
 GENEROUS = 3.0
 """The amplitude is taken this much larger: too large costs little, too small lets high frequencies fit the points."""
 LINES, LINE = 8, 256
@@ -37,15 +35,16 @@ class Scales:
     """A problem's sizes.
 
     ``center`` and ``half_width``: of its bounding box, an axis each; ``wavenumber``: the highest along each axis, in
-    radians per unit length or time; ``residual``: of each constraint, for a field of size 1 at these wavenumbers;
-    ``response``: the likely size of the field that a residual of size 1 makes; ``amplitude``: that of the fields.
+    radians per unit length or time; ``residual``: of each part of each constraint, for a field of size 1 at these
+    wavenumbers; ``response``: the likely size of the field that a residual of size 1 in that part makes;
+    ``amplitude``: that of the fields.
     """
 
     center: dict[str, float]
     half_width: dict[str, float]
     wavenumber: dict[str, float]
-    residual: dict[str, float]
-    response: dict[str, float]
+    residual: dict[str, tuple[float, ...]]
+    response: dict[str, tuple[float, ...]]
     amplitude: float
 
 
@@ -57,21 +56,26 @@ def measure_scales(problem: Problem, seed: int = 0) -> Scales:
     wavenumber = {a: SMOOTHEST / h for a, h in half.items()}
     constraints = problem.constraints()
     blocks = {c.name: _linearized(problem, c, wavenumber, sampler) for c in constraints}
+    by_part = {name: _by_part(block) for name, block in blocks.items()}
     for c in constraints:
-        rounding = ROUNDING * float(blocks[c.name].values.square().mean().sqrt())
-        for axis, k in _spectrum(problem, c, sampler, rounding).items():
+        found = _spectrum(problem, c, sampler, _rounding(blocks[c.name])) if c.wavenumbers is None else c.wavenumbers()
+        for axis, k in found.items():
             wavenumber[axis] = max(wavenumber[axis], k)
     for c in constraints:
         if c.on_interior:
-            wavenumber = _dispersed(blocks[c.name], wavenumber)
-    sizes = {c.name: _size(blocks[c.name], wavenumber) for c in constraints}
+            for block in by_part[c.name]:
+                wavenumber = _dispersed(block, wavenumber)
+    sizes = {name: tuple(_size(block, wavenumber) for block in by_part[name]) for name in by_part}
     response = {
-        c.name: _response(blocks[c.name], bounds, wavenumber, sampler)
+        c.name: _response(blocks[c.name], sizes[c.name], bounds, wavenumber, sampler)
         if c.on_interior
-        else _held(blocks[c.name], bounds)
+        else tuple(_held(block, bounds) for block in by_part[c.name])
         for c in constraints
     }
-    driven = {c.name: _data(problem, c, sampler) * response[c.name] for c in constraints}
+    driven = {
+        c.name: max(d * r for d, r in zip(_data(problem, c, sampler), response[c.name], strict=True))
+        for c in constraints
+    }
     amplitude = max(driven[c.name] * (GENEROUS if c.on_interior else 1.0) for c in constraints)
     center = {a: (low + high) / 2 for a, (low, high) in bounds.items()}
     # Data that are not finite for the zero field (1 / u, log u) say nothing of its size.
@@ -97,6 +101,15 @@ def _linearized(problem: Problem, c: Constraint, wavenumber: dict[str, float], s
     return record(evaluate, problem)[0]
 
 
+def _by_part(block: Linearization) -> list[Linearization]:
+    """A block a part, so that each has a size of its own."""
+    chosen = [[i for i, part in enumerate(block.parts) if part == number] for number in sorted(set(block.parts))]
+    return [
+        replace(block, values=block.values[:, rows], coefficients=block.coefficients[:, rows], parts=(0,) * len(rows))
+        for rows in chosen
+    ]
+
+
 def _at_zero(problem: Problem, c: Constraint, points: list[Points]) -> Tensor:
     """``(n, parts)``: the residual of the zero field, which holds the sources and data."""
 
@@ -111,7 +124,12 @@ def _at_zero(problem: Problem, c: Constraint, points: list[Points]) -> Tensor:
     return torch.stack([part.detach().to(torch.complex128) for part in record(evaluate, problem)[0]], dim=1)
 
 
-def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: float) -> dict[str, float]:
+def _rounding(block: Linearization) -> list[float]:
+    """What rounding leaves of terms that cancel, a part each."""
+    return [ROUNDING * float(part.values.square().mean().sqrt()) for part in _by_part(block)]
+
+
+def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: list[float]) -> dict[str, float]:
     """The highest wavenumber of the data along each axis in which the constraint's points extend.
 
     White data below ``rounding`` are what is left of terms that cancel, and have no wavenumber.
@@ -135,27 +153,11 @@ def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: float
         except ProblemError:
             continue  # A line leaves the set that the data are given on.
         data = torch.nan_to_num(data, 0.0, 0.0, 0.0)
-        k = _highest_frequency(data, rounding) / (high - low)
+        # A part each: in other units one would drown the others.
+        k = max(highest_frequency(data[..., [i]], r) for i, r in enumerate(rounding)) / (high - low)
         if k > 0:
             highest[axis] = k
     return highest
-
-
-def _highest_frequency(data: Tensor, rounding: float) -> float:
-    """Radians per line length below which ``POWER`` of the power of ``(lines, LINE, parts)`` lies."""
-    window = torch.hann_window(LINE, periodic=False, dtype=torch.float64)[None, :, None]
-    swing = data - data.mean(1, keepdim=True)
-    power = torch.fft.fft(swing * window, dim=1).abs().square().sum((0, 2))
-    folded = power[: LINE // 2].clone()
-    folded[1:] += power[LINE // 2 + 1 :].flip(0)
-    total = folded.sum()
-    white = float(folded[LINE // 4 :].sum()) > 0.25 * float(total)
-    small = float(swing.abs().square().mean().sqrt()) <= max(rounding, ROUNDING * float(data.abs().max()))
-    if float(total) == 0 or (white and small):
-        return 0.0
-    bins = int(torch.searchsorted(folded.cumsum(0), POWER * total))
-    # The window widens every line by a bin.
-    return 2 * math.pi * max(bins - 1, 0)
 
 
 def _symbol(key: str, wavenumber: dict[str, float]) -> float:
@@ -166,12 +168,9 @@ def _symbol(key: str, wavenumber: dict[str, float]) -> float:
 
 
 def _coefficient(block: Linearization, key: str) -> float:
-    """The root mean square of a derivative's coefficient over points, residuals and fields."""
+    """The root mean square over points of a derivative's coefficient, those of all fields and parts together."""
     columns = [i for i, c in enumerate(block.columns) if c.key == key]
-    if not columns:
-        return 0.0
-    squares = block.coefficients[:, :, columns].square()
-    return math.sqrt(float(squares.sum(dim=(1, 2)).mean()) / max(1, len({block.columns[i].field for i in columns})))
+    return math.sqrt(float(block.coefficients[:, :, columns].square().sum(dim=(1, 2)).mean()))
 
 
 def _dispersed(block: Linearization, wavenumber: dict[str, float]) -> dict[str, float]:
@@ -197,19 +196,26 @@ def _size(block: Linearization, wavenumber: dict[str, float]) -> float:
     return math.sqrt(total) or 1.0
 
 
-def _data(problem: Problem, c: Constraint, sampler: Sampler) -> float:
-    """The root mean square of a constraint's sources or data."""
-    return math.sqrt(float(_at_zero(problem, c, c.sample(500, sampler)).abs().square().mean(0).max()))
+def _data(problem: Problem, c: Constraint, sampler: Sampler) -> list[float]:
+    """The root mean square of a constraint's sources or data, a part each."""
+    return [math.sqrt(float(c.square(part))) for part in _at_zero(problem, c, c.sample(500, sampler)).T]
 
 
 def _response(
-    block: Linearization, bounds: dict[str, tuple[float, float]], wavenumber: dict[str, float], sampler: Sampler
-) -> float:
-    """The size of the field that answers a residual of size 1 inside, spread over all waves up to the highest.
+    block: Linearization,
+    sizes: tuple[float, ...],
+    bounds: dict[str, tuple[float, float]],
+    wavenumber: dict[str, float],
+    sampler: Sampler,
+) -> tuple[float, ...]:
+    """The size of the field that answers a residual of size 1 inside, a part each, spread over all waves up to the
+    highest.
 
-    That is the inverse of the operator's symbol, root mean square over those waves: near a resonance far more than the
-    highest of them alone would have.
+    That is the inverse of the operator's symbol, its parts in units of their sizes, root mean square over those waves:
+    near a resonance far more than the highest of them alone would have.
     """
+    units = torch.tensor([sizes[part] for part in block.parts], dtype=torch.float64)
+    block = replace(block, coefficients=block.coefficients / units[:, None])
     lowest = {a: math.pi / (high - low) for a, (low, high) in bounds.items()}
     draw = sampler.unit_cube(2000, len(bounds))
     waves = {a: lowest[a] + (wavenumber[a] - lowest[a]) * draw[:, i] for i, a in enumerate(bounds)}
@@ -219,7 +225,8 @@ def _response(
         # In a finite domain a wavenumber is sharp to half a line width only, so no resonance is infinite.
         shifted = {b: k + lowest[a] / 2 * (a == b) for b, k in waves.items()}
         square = square + torch.linalg.svdvals(_symbol_of(block, shifted) - symbol)[:, 0].square()
-    return math.sqrt(float((1 / square.clamp(min=1e-300)).mean()))
+    response = math.sqrt(float((1 / square.clamp(min=1e-300)).mean()))
+    return tuple(response / size for size in sizes)
 
 
 def _held(block: Linearization, bounds: dict[str, tuple[float, float]]) -> float:

@@ -23,15 +23,17 @@ from .errors import StorageError, UsageError
 from .integrity import checksums
 from .jet import Jet, make_plan
 from .model import Model
+from .networks import OURS, TORCH, describe, rebuild
 from .plots import draw
 from .points import Points
 from .problem import Problem
 from .provenance import Provenance, environment
-from .siren import Siren, count_parameters
+from .siren import count_parameters
 from .storage import StoredSolution, make_folder, read_solution, write_reference, write_solution, write_text
 from .validation import Examination, Report, examine
 
 CHUNK = 65_536
+_KEPT = ", ".join([*(c.__name__ for c in OURS.values()), *(f"nn.{c.__name__}" for c in TORCH), "nn.Sequential of them"])
 
 
 class Solution:
@@ -113,7 +115,8 @@ class Solution:
     def save(self, folder: str | Path) -> None:
         """Write ``solution.h5``, ``reference.h5`` (where there is one), ``report.json`` and ``figure.png``.
 
-        Each file is the old one or the new one, never half. Raises ``StorageError`` where that cannot be done.
+        Each file is the old one or the new one, never half. Raises ``StorageError`` where that cannot be done; warns
+        where the network is of a class that no file can describe, since loading then needs it again.
         """
         found = self.examination
         folder = make_folder(folder)
@@ -125,7 +128,7 @@ class Solution:
             network_configuration=self.configuration(),
             history={name: np.asarray(column) for name, column in self.history.items()},
             attributes={k: int(v) if isinstance(v, bool) else v for k, v in attributes.items() if v is not None},
-            title=f"{self.report.problem} solved with a sine network",
+            title=f"{self.report.problem} solved with a network ({type(self.model.network).__name__})",
         )
         write_solution(folder / "solution.h5", stored)
         if found.reference is not None:
@@ -135,6 +138,13 @@ class Solution:
             (folder / "reference.h5").unlink(missing_ok=True)
         write_text(folder / "report.json", self.report.to_json(checksums(stored)))
         draw(folder / "figure.png", stored)
+        if describe(self.model.network) is None:
+            name = type(self.model.network).__name__
+            warnings.warn(
+                f"{name} is your own network, and a file keeps its weights alone: load with Solution.load(folder, "
+                f"network={name}(...)). Kept whole are {_KEPT}.",
+                stacklevel=2,
+            )
 
     @classmethod
     def load(cls, folder: str | Path, *, ansatz: Any = None, network: nn.Module | None = None) -> Solution:
@@ -172,7 +182,12 @@ class Solution:
             weights["center"], weights["scale"], weights["amplitude"], ansatz or _ansatz(described["ansatz"]),
             described["periods"],
         )  # fmt: skip
-        model.load_state_dict(weights)
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise StorageError(
+                f"The network does not fit the stored weights; give one of the same form. {error}"
+            ) from None
         solution = cls(None, model, provenance, history)
         solution._shape = shape
         return solution
@@ -183,7 +198,7 @@ class Solution:
         own = {"network": "own", "class": type(network).__name__}
         described: dict[str, Any] = {
             **self.shape.configuration(),
-            "network": network.configuration() if isinstance(network, Siren) else own,
+            "network": describe(network) or own,
             "ansatz": None if ansatz is None else {"name": "own"},
         }
         described["periods"] = self.model.periods
@@ -273,10 +288,14 @@ class _Shape:
 
 
 def _network(described: dict[str, Any], dtype: torch.dtype) -> nn.Module:
-    if described["network"] != "siren":
+    if described["network"] == "own":
         raise StorageError(f"The network is your own {described['class']}: pass Solution.load(folder, network=...).")
-    arguments = {k: v for k, v in described.items() if k != "network"}
-    return Siren(**arguments, dtype=dtype)
+    try:
+        return rebuild(described, dtype)
+    except UsageError as error:
+        raise StorageError(
+            f"{error} The file is of another version: pass Solution.load(folder, network=...)."
+        ) from None
 
 
 def _ansatz(described: dict[str, Any] | None) -> Any:

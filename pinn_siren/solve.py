@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
 
+from .ansatz.derive import Choice
+from .balance import BalanceName
 from .errors import UsageError
 from .plan import make_stages
 from .problem import Problem
+from .resampling import ResamplingName
 from .solution import Solution
 from .trainer import Trainer
 
@@ -28,10 +30,13 @@ def solve(
     seed: int = 0,
     budget: float | None = None,
     steps: int | None = None,
-    conditions: Literal["auto", "hard", "soft"] = "auto",
+    conditions: Choice = "auto",
     progress: bool = True,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    balance: BalanceName | None = None,
+    causal: bool = False,
+    resampling: ResamplingName = "uniform",
 ) -> Solution:
     """Solve a problem with a sine network.
 
@@ -56,6 +61,7 @@ def solve(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress,
         checkpoint=None if checkpoint is None else Path(checkpoint),
+        balance=balance, causal=causal, resampling=resampling,
     )  # fmt: skip
     first = trainer.resume(plan.stages) if resume else 0
     for stage in plan.stages[first:]:

@@ -5,34 +5,35 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
-from .ansatz.derive import BuiltIn, derive, held, needed
-from .build import build_model, default_points, device_name, pick_device, zero_mean
-from .check import check
+from .ansatz.derive import Choice, choose, held
+from .balance import BalanceName, make_balance
+from .build import blindness, build_model, default_points, device_name, pick_device, zero_mean
+from .causal import make_causal
+from .check import StatementWarning, check
 from .checkpoint import read_checkpoint, write_checkpoint
 from .domains import Sampler, Scheme
-from .errors import ResidualError, UsageError, suggest
+from .errors import ResidualError, UsageError
 from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import Stage
-from .points import TIME
 from .problem import Problem
+from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
 from .siren import count_parameters
 from .solution import Provenance, Solution
 from .system import System
 
 BOUNDARY_SHARE = 0.25
-RISE = 2.0
-"""The time in which initial conditions built in fade, in units of 1 / highest frequency."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -49,7 +50,12 @@ class Trainer:
     run is kept in. The same seed on the same device and thread count gives the same weights. ``exact``
     is checked against the statement, and never steers the solve.
 
-    Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
+    ``balance="gradients"``: loss terms with gradients of one length (``balance.GradientBalance``); ``causal``: the
+    equation counts at a time only where it holds before (``causal.Causal``); ``resampling``: interior points
+    ``"uniform"``, or where the residual is large, ``"rad"`` or ``"r3"`` (``resampling.ResidualDensity``, ``Retain``).
+
+    Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
+    arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.
     """
 
     problem: Problem
@@ -59,9 +65,12 @@ class Trainer:
     seed: int = 0
     points: int | None = None
     scheme: Scheme = "sobol"
-    conditions: Literal["auto", "hard", "soft"] = "auto"
+    conditions: Choice = "auto"
     progress: bool = True
     checkpoint: Path | None = None
+    balance: BalanceName | None = None
+    causal: bool = False
+    resampling: ResamplingName = "uniform"
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
@@ -73,43 +82,25 @@ class Trainer:
             raise UsageError(f"dtype must be torch.float32 or torch.float64, got {self.dtype}.")
         if self.points is not None and self.points < 16:
             raise UsageError(f"points must be at least 16, got {self.points}.")
+        causal, resampling = make_causal(self.causal, self.problem.domain), make_resampling(self.resampling)
         started = time.perf_counter()
         device = pick_device(self.device)
         self.device = device
         self.scales = measure_scales(self.problem)
-        built = self._built_in()
+        built = choose(self.problem, self.scales, self.conditions, own_network=self.network is not None)
         system = System(self.problem, held(self.problem, built))
+        balance = make_balance(self.balance, [c.name for c in system.constraints])
         model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed, built).to(device)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
         check(self.problem, self.scales, inside)
-        self.objective = Objective(system, model, counts, self.scales, sampler)
+        self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
         self._probe(system, model)
+        inner = self.problem.domain.interior(64, Sampler(torch.Generator(device).manual_seed(1), self.dtype))
+        for message in blindness(model, frozenset().union(*system.asked.values()), inner):
+            warnings.warn(message, StatementWarning, stacklevel=3)
         self.seconds += time.perf_counter() - started
-
-    def _built_in(self) -> BuiltIn:
-        """What is built into the output. Raises ``UsageError`` where ``conditions="hard"`` cannot be had."""
-        choices = ("auto", "hard", "soft")
-        if self.conditions not in choices:
-            raise UsageError(
-                f"conditions must be one of {', '.join(choices)}; got {self.conditions!r}."
-                f"{suggest(str(self.conditions), choices)}"
-            )
-        if self.conditions == "soft":
-            return BuiltIn(self.problem.ansatz)
-        wavenumber = self.scales.wavenumber
-        rise = RISE / wavenumber[TIME] if TIME in wavenumber else 1.0
-        built = derive(self.problem, rise, periodic=self.network is None)
-        if self.conditions == "hard" and self.problem.ansatz is None:
-            left = sorted(needed(self.problem) - held(self.problem, built))
-            if left:
-                raise UsageError(
-                    f'conditions="hard" cannot build in {", ".join(left)}: values are held on sides of boxes, on disks '
-                    "and balls and round holes, and at the first time, where their data are smooth and agree where "
-                    'they meet. Use conditions="auto", or state an ansatz.'
-                )
-        return built
 
     @property
     def model(self) -> Model:
@@ -190,8 +181,17 @@ class Trainer:
             "points": self.points or 0,
             "scheme": self.scheme,
             "conditions": self.conditions,
+            "balance": self.balance,
+            "causal": self.causal,
+            "resampling": self.resampling,
             "network": [list(w.shape) for w in self.model.parameters()],
         }
+
+    def _options(self) -> list[str]:
+        """The options in use that are off by default."""
+        balanced = f"balanced {self.balance}" if self.balance else ""
+        placed = f"{self.resampling} points" if self.resampling != "uniform" else ""
+        return [option for option in (balanced, "causal" if self.causal else "", placed) if option]
 
     def resume(self, stages: Sequence[Stage]) -> int:
         """Take up the checkpoint: its weights, history, ended stages; ``run`` then goes on with the stage under way.
@@ -225,7 +225,7 @@ class Trainer:
             zero_mean(self.model, self.problem.domain)
         stages = [f"{s.name} {o.steps}" for s, o in self.outcomes]
         provenance = Provenance(
-            method=method or " + ".join(stages) or "untrained",
+            method=method or ", ".join([" + ".join(stages) or "untrained", *self._options()]),
             stages=", ".join(f"{name}: {o.message}" for name, (_, o) in zip(stages, self.outcomes, strict=True)),
             tolerance=tolerance,
             estimate=self.outcomes[-1][1].estimate if self.outcomes else math.inf,

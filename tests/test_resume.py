@@ -11,10 +11,11 @@ import pytest
 import torch
 
 import pinn_siren.loop as loop_module
-from pinn_siren import LBFGS, Adam, Trainer
+from pinn_siren import LBFGS, Adam, Box, Dirichlet, Initial, Problem, Trainer
 from pinn_siren.checkpoint import read_checkpoint
 from pinn_siren.cli import main
 from pinn_siren.errors import StorageError, UsageError
+from pinn_siren.resampling import ResidualDensity
 from pinn_siren.storage import locked
 
 STAGES = (Adam(steps=40, resample=7), LBFGS(steps=60, resample=25))
@@ -24,8 +25,8 @@ def weights(trainer):
     return torch.nn.utils.parameters_to_vector(trainer.model.parameters()).detach()
 
 
-def trainer(problem, path=None):
-    return Trainer(problem, points=100, seed=9, progress=False, device="cpu", checkpoint=path)
+def trainer(problem, path=None, **options):
+    return Trainer(problem, points=100, seed=9, progress=False, device="cpu", checkpoint=path, **options)
 
 
 class KilledError(Exception):
@@ -34,13 +35,35 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 7, 9])
 def test_a_killed_run_goes_on_bit_for_bit(poisson, tmp_path, monkeypatch, kill_at):
-    whole = trainer(poisson)
+    kill_and_resume(poisson, tmp_path / "checkpoint.pt", monkeypatch, kill_at)
+
+
+class Heat(Problem):
+    def residual(self, p, u):
+        return u.t - u.xx
+
+
+EVERYTHING = {"balance": "gradients", "causal": True, "resampling": "r3"}
+OPTIONS = [*({name: value} for name, value in EVERYTHING.items()), {"resampling": "rad"}, EVERYTHING]
+
+
+@pytest.mark.parametrize("kill_at", [3, 8])
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_options_go_on_bit_for_bit(tmp_path, monkeypatch, options, kill_at):
+    monkeypatch.setattr(ResidualDensity, "every", 14)
+    problem = Heat(
+        domain=Box(x=(0, 1), t=(0, 1)), conditions=[Dirichlet(0), Initial(lambda p: torch.sin(torch.pi * p.x))]
+    )
+    kill_and_resume(problem, tmp_path / "checkpoint.pt", monkeypatch, kill_at, **options)
+
+
+def kill_and_resume(problem, path, monkeypatch, kill_at, **options):
+    """A run that is killed at a checkpoint and resumed has the bits of one that is not."""
+    whole = trainer(problem, **options)
     for stage in STAGES:
         whole.run(stage)
 
-    monkeypatch.setattr(loop_module, "SAVE_SECONDS", 0.0)
-    path = tmp_path / "checkpoint.pt"
-    killed, saves = trainer(poisson, path), []
+    killed, saves = trainer(problem, path, **options), []
 
     def save_and_die(self, loop, elapsed, real=Trainer._state):
         if len(saves) == kill_at:
@@ -48,13 +71,14 @@ def test_a_killed_run_goes_on_bit_for_bit(poisson, tmp_path, monkeypatch, kill_a
         saves.append(1)
         return real(self, loop, elapsed)
 
-    monkeypatch.setattr(Trainer, "_state", save_and_die)
-    with pytest.raises(KilledError):
-        for stage in STAGES:
-            killed.run(stage)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop_module, "SAVE_SECONDS", 0.0)
+        patch.setattr(Trainer, "_state", save_and_die)
+        with pytest.raises(KilledError):
+            for stage in STAGES:
+                killed.run(stage)
 
-    resumed = trainer(poisson, path)
+    resumed = trainer(problem, path, **options)
     for stage in STAGES[resumed.resume(STAGES) :]:
         resumed.run(stage)
     assert torch.equal(weights(resumed), weights(whole))
@@ -74,6 +98,9 @@ def test_other_arguments_are_refused(poisson, tmp_path, monkeypatch):
     other = Trainer(poisson, points=100, seed=10, progress=False, device="cpu", checkpoint=path)
     with pytest.raises(UsageError, match="seed: 9 there, 10 here"):
         other.resume(STAGES)
+    balanced = Trainer(poisson, points=100, seed=9, progress=False, device="cpu", checkpoint=path, balance="gradients")
+    with pytest.raises(UsageError, match="balance: None there, gradients here"):
+        balanced.resume(STAGES)
 
 
 def test_a_damaged_checkpoint_is_said(poisson, tmp_path):

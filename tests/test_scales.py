@@ -55,7 +55,7 @@ def test_units_carry_over(factor):
     one, other = measure_scales(problem(1.0)), measure_scales(problem(factor))
     assert other.wavenumber["x"] * factor == pytest.approx(one.wavenumber["x"])
     assert other.amplitude == pytest.approx(one.amplitude)
-    assert other.residual["equation"] * factor**2 == pytest.approx(one.residual["equation"])
+    assert other.residual["equation"][0] * factor**2 == pytest.approx(one.residual["equation"][0])
 
 
 # A problem and the size of its field, which the amplitude must meet within a factor of five either way.
@@ -106,5 +106,6 @@ class SlopeOne(Problem):
 )
 def test_every_scale_is_finite_and_positive(problem):
     scales = measure_scales(problem)
-    numbers = [*scales.wavenumber.values(), *scales.residual.values(), *scales.response.values(), scales.amplitude]
+    parts = [size for each in (scales.residual, scales.response) for sizes in each.values() for size in sizes]
+    numbers = [*scales.wavenumber.values(), *parts, scales.amplitude]
     assert all(math.isfinite(v) and v > 0 for v in numbers), scales

@@ -219,11 +219,14 @@ def test_an_own_network_is_asked_for_on_loading(tmp_path):
 
     problem = Poisson(domain=Box(x=(0, 1)), source=1.0, conditions=[Dirichlet(0)])
     solution = solve(problem, network=Wide(), steps=5, points=32, device="cpu", progress=False)
-    solution.save(tmp_path / "own")
+    with pytest.warns(UserWarning, match=r"Wide is your own network.*network=Wide\(...\).*MLP.*nn.Sequential of them"):
+        solution.save(tmp_path / "own")
     with pytest.raises(StorageError, match="network="):
         Solution.load(tmp_path / "own")
     loaded = Solution.load(tmp_path / "own", network=Wide())
     np.testing.assert_array_equal(loaded([[0.4]]), solution([[0.4]]))
+    with pytest.raises(StorageError, match="does not fit the stored weights"):
+        Solution.load(tmp_path / "own", network=Siren(1, 1))
 
 
 def test_nan_is_never_certified():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,10 +14,11 @@ from ..coefficients import Coefficient, values
 from ..conditions import ConditionBase, Constraint, Dirichlet, Initial, Periodic
 from ..domains import Box, Domain, Sampler, SetOperation
 from ..domains.shapes import Round
-from ..errors import PinnSirenError
+from ..errors import PinnSirenError, UsageError, suggest
 from ..jet import Jet, Plan
 from ..points import TIME, Points
 from ..problem import Problem, record
+from ..scales import Scales
 from ..system import checked
 from .box import HIGH, LOW, RATE, VALUE, BoxPiece, Held
 from .circle import CirclePiece
@@ -26,6 +28,10 @@ from .hard import HardConditions
 EXACT = 1e-9
 """How well a condition is met, of its own size, to count as built in."""
 SAMPLES = 200
+RISE = 2.0
+"""The time in which initial conditions fade in, in units of 1 / highest frequency."""
+
+Choice = Literal["auto", "hard", "soft"]
 
 Pieces = list[BoxPiece | CirclePiece]
 
@@ -58,6 +64,31 @@ def derive(problem: Problem, rise: float, *, periodic: bool = True) -> BuiltIn:
         if any(fields) and all(_holds(problem, c, built) for c in constraints):
             return built
     return BuiltIn(None, around)
+
+
+def choose(problem: Problem, scales: Scales, choice: str, own_network: bool) -> BuiltIn:
+    """What is built into the output: ``"auto"``, all that can be; ``"hard"``, everything; ``"soft"``, nothing.
+
+    A user's own network keeps its inputs, so periods are left to the loss. Raises ``UsageError`` for another choice,
+    and where ``"hard"`` cannot be had.
+    """
+    choices = get_args(Choice)
+    if choice not in choices:
+        raise UsageError(
+            f"conditions must be one of {', '.join(choices)}; got {choice!r}.{suggest(str(choice), choices)}"
+        )
+    if choice == "soft":
+        return BuiltIn(problem.ansatz)
+    rise = RISE / scales.wavenumber[TIME] if TIME in scales.wavenumber else 1.0
+    built = derive(problem, rise, periodic=not own_network)
+    left = sorted(needed(problem) - held(problem, built)) if choice == "hard" and problem.ansatz is None else []
+    if left:
+        raise UsageError(
+            f'conditions="hard" cannot build in {", ".join(left)}: values are held on sides of boxes, on disks and '
+            "balls and round holes, and at the first time, where their data are smooth and agree where they meet; a "
+            'period needs the default network. Use conditions="auto", or state an ansatz.'
+        )
+    return built
 
 
 def held(problem: Problem, built: BuiltIn) -> frozenset[str]:
@@ -204,4 +235,4 @@ def _same(on: object, shape: Domain) -> bool:
     return isinstance(on, Domain) and (on is shape or on.configuration() == shape.configuration())
 
 
-__all__ = ["BuiltIn", "derive", "held"]
+__all__ = ["BuiltIn", "Choice", "choose", "derive", "held", "needed"]

@@ -1,11 +1,20 @@
 """Conditions: what holds beside the equation, and where."""
 
 from .base import ConditionBase, Constraint, Fields, Parts, pick, unique_names
+from .data import Data
+from .integral import Integral
 from .other import Condition, Initial, Periodic
 from .radiation import PML, Absorbing
 from .sides import Boundary, Dirichlet, Neumann, Robin, is_zero
 
+
+def leaves_constant(condition: ConditionBase) -> bool:
+    """Whether a condition holds for a field plus a constant where it holds for the field."""
+    slopes = isinstance(condition, Data) and condition.of != "value"
+    return slopes or isinstance(condition, Neumann | Periodic)
+
+
 __all__ = [
-    "Absorbing", "Boundary", "Condition", "ConditionBase", "Constraint", "Dirichlet", "Fields", "Initial", "Neumann",
-    "PML", "Parts", "Periodic", "Robin", "is_zero", "pick", "unique_names",
+    "Absorbing", "Boundary", "Condition", "ConditionBase", "Constraint", "Data", "Dirichlet", "Fields", "Initial",
+    "Integral", "Neumann", "PML", "Parts", "Periodic", "Robin", "is_zero", "leaves_constant", "pick", "unique_names",
 ]  # fmt: skip

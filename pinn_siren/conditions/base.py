@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -24,6 +24,11 @@ class Constraint:
 
     ``sample(n, sampler)`` gives one set of points, or several matched ones (periodic faces);
     ``residual(points, fields)`` takes them with the jets of all fields at each, and returns ``(n,)`` or a tuple.
+
+    ``on_interior``: its points lie inside; ``reduce``: what must vanish, each point's residual or their ``"mean"``
+    alone, so that least squares sees one row, the mean of the points' rows; ``wavenumbers``: the highest ones of its
+    data, an axis each, where they are not read off along lines; ``slack``: how much of its own size the exact
+    solution may leave, for noise or an inexact rule.
     """
 
     name: str
@@ -31,6 +36,14 @@ class Constraint:
     residual: Callable[[list[Points], list[Fields]], Parts]
     weight: float = 1.0
     on_interior: bool = False
+    reduce: Literal["points", "mean"] = "points"
+    wavenumbers: Callable[[], dict[str, float]] | None = None
+    slack: float = 0.0
+
+    def square(self, part: Tensor) -> Tensor:
+        """Of one part of the residual, ``mean |part|^2`` over the points, or ``|mean part|^2``."""
+        part = part.mean(0, keepdim=True) if self.reduce == "mean" else part
+        return (part.real.square() + part.imag.square()).mean() if part.is_complex() else part.square().mean()
 
 
 class ConditionBase(ABC):
@@ -72,5 +85,5 @@ def unique_names(constraints: Sequence[Constraint]) -> list[Constraint]:
     for c in constraints:
         seen[c.name] = seen.get(c.name, 0) + 1
         name = c.name if seen[c.name] == 1 else f"{c.name} {seen[c.name]}"
-        renamed.append(Constraint(name, c.sample, c.residual, c.weight, c.on_interior))
+        renamed.append(replace(c, name=name))
     return renamed

@@ -102,5 +102,5 @@ class Condition(ConditionBase):
 
         interior = self.on == "interior"
         sample = inside if interior else on_boundary(problem.domain, self.on)
-        label = label_of("condition", self.on, None)
+        label = label_of("condition", self.on, self.output)
         return [Constraint(label, sample, residual, self.weight, on_interior=interior)]

@@ -66,6 +66,8 @@ class PML(ConditionBase):
     strength: float | None = None
     order: int | None = None
     on: str | Sequence[str] | None = None
+    output: str | None = None
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if self.strength is not None and not self.strength > 0:
@@ -108,5 +110,5 @@ class PML(ConditionBase):
         names = [n for n in problem.domain.side_names() if depths[problem.domain.side(n)[0]][problem.domain.side(n)[1]]]
         wall: list[Constraint] = []
         for name in [None] if len(names) == len(problem.domain.side_names()) else names:
-            wall += Dirichlet(0.0, on=name).constraints(problem)
+            wall += Dirichlet(0.0, on=name, output=self.output, weight=self.weight).constraints(problem)
         return wall

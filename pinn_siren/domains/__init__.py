@@ -8,12 +8,16 @@ from ..errors import ProblemError
 from .box import SIDES, Box
 from .csg import SetOperation
 from .domain import Domain, On
+from .mesh import Mesh
 from .polygon import Polygon
 from .product import Product
+from .region import Region
 from .sampling import Sampler, Scheme
 from .shapes import Ball, Disk
 
-KINDS: dict[str, type[Domain]] = {kind.__name__: kind for kind in (Box, Disk, Ball, Polygon, SetOperation, Product)}
+KINDS: dict[str, type[Domain]] = {
+    kind.__name__: kind for kind in (Box, Disk, Ball, Polygon, Region, Mesh, SetOperation, Product)
+}
 """The domains that ``configuration`` describes, by name."""
 
 
@@ -37,6 +41,6 @@ def from_configuration(described: dict[str, Any]) -> Domain:
 
 
 __all__ = [
-    "Ball", "Box", "Disk", "Domain", "On", "Polygon", "Product", "SIDES", "Sampler", "Scheme", "SetOperation",
-    "from_configuration",
+    "Ball", "Box", "Disk", "Domain", "Mesh", "On", "Polygon", "Product", "Region", "SIDES", "Sampler", "Scheme",
+    "SetOperation", "from_configuration",
 ]  # fmt: skip

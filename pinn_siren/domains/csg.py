@@ -13,7 +13,8 @@ from torch import Tensor
 from ..errors import ProblemError
 from ..points import Points
 from .box import Box
-from .domain import ROUNDING, Domain, sides_of
+from .domain import NUDGE, ROUNDING, Domain, sides_of
+from .mesh import Mesh
 from .pieces import Piece, fill, restrict, spread
 from .sampling import Sampler, lattice
 from .shape import without_time
@@ -72,15 +73,15 @@ class SetOperation(Domain):
     def measure(self) -> float:
         """The length, area or volume, by the divergence theorem from the boundary: the integral of x . n / d.
 
-        An estimate, the same in every call: 2^15 midpoints a piece in the plane, 2^17 Sobol points in space. Where the
-        boundaries cross, the error is about 1e-4 of the operands in the plane and 1e-3 in space; where boxes and disks
-        are apart or one holds the other, it is rounding.
+        An estimate, the same in every call: 2^15 midpoints a piece in the plane, 2^17 Sobol points in space, 2^14 with
+        a mesh. Where the boundaries cross, the error is about 1e-4 of the operands in the plane and 1e-3 in space;
+        where boxes and disks are apart or one holds the other, it is rounding.
         """
-        bounds = self.bounds.values()
-        center = torch.tensor([(low + high) / 2 for low, high in bounds], dtype=torch.float64)
+        placed = [piece.place(lattice(self._resolution, piece.dimensions)) for piece in self._remaining]
+        # Seen from amid the boundary, what is missing of it in the estimate counts by the size of what remains.
+        center = torch.cat([points.coordinates[kept] for points, kept in placed]).mean(dim=0)
         total = 0.0
-        for piece in self._remaining:
-            points, kept = piece.place(lattice(self._resolution, piece.dimensions))
+        for piece, (points, kept) in zip(self._remaining, placed, strict=True):
             flux = ((points.coordinates - center) * points.normal).sum(dim=1)
             total += piece.whole * float((flux * kept).mean())
         return total / len(self.axes)
@@ -120,7 +121,10 @@ class SetOperation(Domain):
 
     @property
     def _resolution(self) -> int:
-        return 2**15 if len(self.axes) < 3 else 2**17
+        if len(self.axes) < 3:
+            return 2**15
+        # The distance to a mesh is searched for, some ten microseconds a point.
+        return 2**14 if any(isinstance(leaf, Mesh) for leaf in _leaves(self)) else 2**17
 
     @cached_property
     def _remaining(self) -> tuple[Piece, ...]:
@@ -135,6 +139,11 @@ class SetOperation(Domain):
                 part = restrict(piece, self._sign(leaves[:i]), self._resolution)
                 if part is not None:
                     found.append(part if leaf is named else replace(part, name=None))
+        if not found:
+            raise ProblemError(
+                f"{self} has no boundary that can be told from rounding: it is thinner than {NUDGE:g} of its largest "
+                "coordinate. Measure coordinates from a place nearby, or in larger units."
+            )
         return tuple(found)
 
     def _sign(self, earlier: list[Domain]) -> Callable[[Points], Tensor]:
@@ -152,7 +161,10 @@ class SetOperation(Domain):
             for count in (2**10, 2**16):
                 if bool((self.level(self._fill(lattice(count, len(self.axes)))) < 0).any()):
                     return
-        raise ProblemError(f"The {NAMES[self.operation]} {self} is empty.")
+        raise ProblemError(
+            f"The {NAMES[self.operation]} {self} is empty, or too thin to find: "
+            "none of 65536 points around it is inside."
+        )
 
 
 def _leaves(domain: Domain) -> list[Domain]:

@@ -122,6 +122,19 @@ class Domain(ABC):
             )
         return join(found)
 
+    def parts(self, on: On = None) -> tuple[Piece, ...]:
+        """The spatial boundary where ``on`` says, as pieces. Raises ``ProblemError`` as ``boundary`` does."""
+        if isinstance(on, Domain):
+            return _shared(self, on)
+        if on is None or isinstance(on, str):
+            found = tuple(piece for piece in self.pieces() if on in (None, piece.name))
+        else:
+            cut = [restrict(piece, lambda p: _mask(on, p).to(torch.int8), 2**15) for piece in self.pieces()]
+            found = tuple(piece for piece in cut if piece is not None)
+        if not found:
+            self.boundary(1, Sampler(torch.Generator().manual_seed(1)), on)
+        return found
+
     def _choices(self) -> str:
         names = self.side_names()
         return f"{', '.join(names)}, or a function of points" if names else "a function of points, or a domain"

@@ -78,3 +78,23 @@ def allot(n: int, measures: list[float]) -> list[int]:
     for i in order[: max(0, n - sum(counts))]:
         counts[i] += 1
     return counts
+
+
+def choose(unit: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """A part for every number ``(n,)`` in [0, 1], by size ``(k,)``, and what of the number is left, again in [0, 1]."""
+    ends = sizes.cumsum(0)
+    position = unit * ends[-1]
+    which = torch.searchsorted(ends, position).clamp(max=len(sizes) - 1)
+    return which, (1 - (ends[which] - position) / sizes[which]).clamp(0, 1)
+
+
+def on_triangles(unit: Tensor, corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``(n, 2)`` evenly onto triangles ``(k, 3, d)``: which ``(n,)``, where ``(n, d)``, and the weights ``(n, 3)``."""
+    first, second, third = corners.unbind(dim=1)
+    one, two = second - first, third - first
+    squares = one.square().sum(dim=1) * two.square().sum(dim=1) - (one * two).sum(dim=1).square()
+    which, rest = choose(unit[:, 0], squares.clamp(min=0).sqrt())
+    # Strips parallel to the side opposite the first corner have areas that grow with the distance to it.
+    root, v = rest.sqrt(), unit[:, 1]
+    weights = torch.stack([1 - root, root * (1 - v), root * v], dim=1)
+    return which, (weights[:, :, None] * corners[which]).sum(dim=1), weights

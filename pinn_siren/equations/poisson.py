@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
-from ..conditions import Neumann, Periodic
+from ..conditions import leaves_constant
 from ..jet import Jet, lift, make_plan
 from ..points import Points
 from ..problem import Problem, rectangle
@@ -24,7 +24,8 @@ class Poisson(Problem):
     ``p -> (n,)``. Note the sign: ``laplacian u = source`` where ``diffusion`` is 1. Units: the user's, consistent.
 
     Where all conditions are ``Neumann`` or ``Periodic`` and there is no reaction, the solution is free up to a
-    constant: the one of zero mean is given, and the data must be compatible: the source's integral is the flux's.
+    constant: the one of zero mean is given, unless an ``Integral`` says another. The data must be compatible: the
+    source's integral is the flux's.
     """
 
     reference_method = "conservative finite differences, second order"
@@ -37,7 +38,7 @@ class Poisson(Problem):
     def free_constant(self) -> bool:
         """Without reaction, and with Neumann and periodic sides only, the constant is free."""
         no_reaction = not callable(self.reaction) and self.reaction == 0
-        return no_reaction and all(isinstance(c, Neumann | Periodic) for c in self.conditions)
+        return no_reaction and all(leaves_constant(c) for c in self.conditions)
 
     def residual(self, p: Points, u: Jet) -> Tensor:
         """``div(diffusion grad u) - reaction u - source``, ``(n,)``."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..coefficients import values
-from ..errors import ProblemError, suggest
+from ..errors import ProblemError, UsageError, suggest
 from ..points import Points
 from . import rules
-from .functions import BY_NAME, power
+from .functions import BY_NAME, elementary, power
 from .plan import LAPLACIAN, VALUE, Plan, canonical
 from .rules import Derivatives
 
@@ -91,6 +91,11 @@ class Jet:
             return self.channel(name)
         valid = ["value", "grad", "laplacian", "normal_derivative", *axes, *(a + b for a in axes for b in axes)]
         near = suggest("".join(a for a in name if a in axes) or name, valid) if len(name) <= 4 else suggest(name, valid)
+        if len(name) > 2 and hasattr(Tensor, name):
+            raise ProblemError(
+                f"u.{name} is not known: a jet is no tensor, and passes through these functions alone: {_KNOWN}; "
+                f"u.value.{name} is the tensor's.{near}"
+            )
         raise ProblemError(
             f"u.{name} is not known: derivatives are named by the axes {', '.join(axes)}, as in u.{axes[0] * 2}, "
             f"beside value, grad, laplacian and normal_derivative.{near}"
@@ -109,6 +114,25 @@ class Jet:
         """The jet of f(u), given f's derivatives (see ``jet.functions``)."""
         return self._like(rules.compose(self.channels, self.plan, derivatives))
 
+    def __getitem__(self, index: Any) -> Jet:
+        """Some of a layer's columns, at all points: ``x[:, 0]``, ``x[:, 0:1]``, ``x[..., :2]``."""
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        whole = first is Ellipsis or (isinstance(first, slice) and first == slice(None))
+        if not whole or sum(i is not None for i in rest) > self.channels.ndim - 2:
+            raise ProblemError("A jet is indexed at all points, and by columns: x[:, 0], x[:, 0:1] or x[..., :2].")
+        start = (...,) if first is Ellipsis else (slice(None), slice(None))
+        return self._like(self.channels[(*start, *rest)])
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise ProblemError("A jet cannot be written into: join new columns with torch.cat([...], dim=-1).")
+
+    def _fits(self, other: Jet) -> None:
+        if self.channels.ndim != other.channels.ndim:
+            shapes = " meets one of ".join(str(tuple(u.channels.shape[1:])) for u in (self, other))
+            raise ProblemError(
+                f"A jet of shape {shapes}: keep the columns, as in x[:, 0:1], or drop them, as in x[:, 0]."
+            )
+
     def _constant(self, other: Any) -> bool:
         """Whether a factor is the same at all points, so that it has no derivatives."""
         if isinstance(other, Tensor):
@@ -122,6 +146,7 @@ class Jet:
 
     def __add__(self, other: Any) -> Jet:
         if isinstance(other, Jet):
+            self._fits(other)
             return self._like(self.channels + other.channels)
         if not self._constant(other):
             return NotImplemented
@@ -131,8 +156,22 @@ class Jet:
 
     def __mul__(self, other: Any) -> Jet:
         if isinstance(other, Jet):
+            self._fits(other)
             return self._like(rules.multiply(self.channels, other.channels, self.plan))
         return self._like(self.channels * other) if self._constant(other) else NotImplemented
+
+    def _linear(self, weight: Tensor, bias: Tensor | None) -> Jet:
+        columns = self.channels.shape[-1] if self.channels.ndim > 2 else 0
+        if weight.shape[-1] != columns:
+            raise UsageError(
+                f"A linear layer of {weight.shape[-1]} inputs is given {columns} columns: a first layer must have "
+                f"{len(self.plan.axes)} inputs, one for each of {', '.join(self.plan.axes)}, the others as many as the "
+                "layer before returns."
+            )
+        return self._like(rules.linear(self.channels, weight, bias))
+
+    def __matmul__(self, weight: Any) -> Jet:
+        return self._linear(weight.T, None) if isinstance(weight, Tensor) and weight.ndim == 2 else NotImplemented
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -169,20 +208,51 @@ class Jet:
     def __torch_function__(
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        name = func.__name__.strip("_")
-        kwargs = kwargs or {}
-        if name == "linear":
+        name, kwargs = func.__name__, dict(kwargs or {})
+        if (name.endswith("_") and not name.startswith("__")) or kwargs.pop("inplace", False):
+            raise ProblemError(
+                f"A jet cannot be written into, as torch.{name} in place does: use the form that returns a new one."
+            )
+        name = name.strip("_")
+        if name == "linear" and isinstance(args[0], Jet):
             z, weight, *bias = args
-            return z._like(rules.linear(z.channels, weight, bias[0] if bias else kwargs.get("bias")))
+            return z._linear(weight, bias[0] if bias else kwargs.get("bias"))
+        if name in ("matmul", "mm") and isinstance(args[0], Jet):
+            return args[0] @ args[1]
         if name in BY_NAME and args and isinstance(args[0], Jet):
-            return args[0].apply(BY_NAME[name])
+            return args[0].apply(elementary(name, *args[1:], **kwargs))
+        if name in ("cat", "concat", "concatenate", "stack"):
+            return _join(name, *args, **kwargs)
         if name in _ARITHMETIC and not kwargs:
             a, b = args
             return _ARITHMETIC[name](a, b)
         if name == "pow" and len(args) == 2 and isinstance(args[0], Jet) and isinstance(args[1], numbers.Real):
             return args[0] ** args[1]
-        known = ", ".join(sorted([*BY_NAME, "linear", "add", "sub", "mul", "div", "pow (to a number)"]))
-        raise ProblemError(f"A jet cannot pass through torch.{name}: the functions with known derivatives are {known}.")
+        raise ProblemError(
+            f"A jet cannot pass through torch.{name}: the functions with known derivatives are {_KNOWN}."
+        )
+
+
+_KNOWN = ", ".join(
+    sorted([*BY_NAME, "linear", "matmul", "cat", "stack", "add", "sub", "mul", "div", "pow (to a number)"])
+)
+
+
+def _join(name: str, jets: Sequence[Any], dim: int = 0, axis: int | None = None) -> Jet:
+    """The columns of jets side by side; ``stack`` makes a column of each jet first."""
+    dim = dim if axis is None else axis
+    if not all(isinstance(u, Jet) for u in jets):
+        kinds = ", ".join(type(u).__name__ for u in jets)
+        raise ProblemError(f"torch.{name} of jets takes jets alone, since a tensor has no derivatives; got {kinds}.")
+    rank = jets[0].channels.ndim - 1
+    last = rank if name == "stack" else rank - 1
+    if dim not in (-1, last) or last == 0:
+        raise ProblemError(
+            f"torch.{name} joins the columns of jets, dim=-1, never their points; got dim={dim} for jets of shape "
+            f"{tuple(jets[0].channels.shape[1:])}."
+        )
+    join = torch.stack if name == "stack" else torch.cat
+    return jets[0]._like(join([u.channels for u in jets], dim=-1))
 
 
 def _jets_first(operation: Callable[[Jet, Any], Jet], swapped: Callable[[Jet, Any], Jet]) -> Callable[[Any, Any], Jet]:

@@ -34,13 +34,15 @@ class Linearization:
 
     ``values`` ``(n, R)``: the residual's parts, a complex one as its real and then its imaginary part;
     ``coefficients`` ``(n, R, U)``: their derivatives by the ``U`` real unknowns that ``columns`` names, a complex
-    field's channels as all real parts and then all imaginary parts; ``complex_parts``: all residual parts are complex.
+    field's channels as all real parts and then all imaginary parts; ``complex_parts``: all residual parts are complex;
+    ``parts``: which part each of the ``R`` rows belongs to.
     """
 
     values: Tensor
     coefficients: Tensor
     columns: tuple[Column, ...]
     complex_parts: bool
+    parts: tuple[int, ...]
 
     def complex_blocks(self) -> Tensor | None:
         """``(n, R/2, U/2)`` complex coefficients where every real block is [[a, -b], [b, a]], else None.
@@ -81,13 +83,18 @@ def linearize(residual: Residual, points: list[Points], fields: list[tuple[Jet, 
                 columns += [Column(s, f, i == 1, key) for i in range(len(fresh)) for key in u.plan.keys]
                 row.append(Jet(torch.complex(*fresh) if len(fresh) == 2 else fresh[0], u.plan, u.points))
             free.append(tuple(row))
-        complex_parts, values = True, []
-        for part in residual(points, free):
+        complex_parts, values, numbers = True, list[Tensor](), list[int]()
+        for number, part in enumerate(residual(points, free)):
             complex_parts = complex_parts and part.is_complex()
             values += [part.real, part.imag] if part.is_complex() else [part]
+            numbers += [number] * (len(values) - len(numbers))
         rows = [_row(value, leaves) for value in values]
     return Linearization(
-        torch.stack([v.detach() for v in values], dim=1), torch.stack(rows, dim=1), tuple(columns), complex_parts
+        torch.stack([v.detach() for v in values], dim=1),
+        torch.stack(rows, dim=1),
+        tuple(columns),
+        complex_parts,
+        tuple(numbers),
     )
 
 

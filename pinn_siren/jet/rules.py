@@ -111,8 +111,8 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         z, weight = (saved.conj() for saved in ctx.saved_tensors)
         to_input = g @ weight if ctx.needs_input_grad[0] else None
-        to_weight = g.reshape(-1, g.shape[-1]).T @ z.reshape(-1, z.shape[-1])
+        to_weight = g.reshape(-1, g.shape[-1]).T @ z.reshape(-1, z.shape[-1]) if ctx.needs_input_grad[1] else None
         return to_input, to_weight, g[0].sum(0) if ctx.needs_input_grad[2] else None

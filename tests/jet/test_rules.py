@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pinn_siren.jet import LAPLACIAN, make_plan
-from pinn_siren.jet.functions import ELEMENTARY, power
+from pinn_siren.jet.functions import ELEMENTARY, power, softplus
 from pinn_siren.jet.rules import compose, linear, multiply
 
 POWERS = {
@@ -15,8 +16,14 @@ POWERS = {
     "power 2.5": (2.5, lambda z: z**2.5),
     "power -3": (-3.0, lambda z: z**-3.0),
 }
+OTHERS = {"softplus of beta 3": (lambda z: functional.softplus(z, 3.0, 6.0), softplus(3.0, 6.0))}
 FUNCTIONS = {f.__name__: (f, d) for f, d in ELEMENTARY.items()} | {n: (f, power(e)) for n, (e, f) in POWERS.items()}
-HOLOMORPHIC = [name for name in FUNCTIONS if name not in ("abs",)]
+FUNCTIONS |= OTHERS
+HOLOMORPHIC = [name for name in FUNCTIONS if name not in ("abs", "erf", "relu", "softplus", "gelu", *OTHERS)]
+WHOLE_LINE = (
+    "sin", "cos", "exp", "tanh", "sigmoid", "abs", "square", "sinh", "cosh", "atan", "erf", "relu", "softplus", "silu",
+    "gelu", *OTHERS,
+)  # fmt: skip
 
 PLANS = {
     "value": make_plan(("x",), frozenset()),
@@ -40,7 +47,7 @@ def channels(plan, *shape, seed=19, dtype=torch.float64) -> Tensor:
 def test_derivatives_to_order_five(name):
     function, derivatives = FUNCTIONS[name]
     z = torch.linspace(0.2, 2.3, 23, dtype=torch.float64).requires_grad_()
-    if name in ("sin", "cos", "exp", "tanh", "sigmoid", "abs", "square"):
+    if name in WHOLE_LINE:
         z = torch.linspace(-2.6, 2.3, 31, dtype=torch.float64).requires_grad_()
     expected = function(z)
     came = derivatives(z.detach(), 5)

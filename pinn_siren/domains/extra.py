@@ -1,0 +1,16 @@
+"""Packages that only some domains need."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from ..errors import ProblemError
+
+
+def extra(package: str, what: str) -> ModuleType:
+    """The package. Raises ``ProblemError`` that says how to install it where it is missing."""
+    try:
+        return import_module(package)
+    except ImportError:
+        raise ProblemError(f"{what} needs {package}: pip install 'pinn-siren[shapes]'.") from None
