@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .reference import Reference
 from .storage import StoredSolution
 
 
@@ -15,6 +16,13 @@ def checksums(stored: StoredSolution) -> dict[str, str]:
     """A SHA-256 of every array in ``solution.h5``, by its name there."""
     groups = {"": {**stored.coordinates, **stored.fields}, "network/": stored.network, "history/": stored.history}
     return {prefix + name: _digest(array) for prefix, arrays in groups.items() for name, array in arrays.items()}
+
+
+def reference_checksums(reference: Reference | None) -> dict[str, str]:
+    """A SHA-256 of every array in ``reference.h5``, by its grid and name; none where there is no reference."""
+    levels = enumerate(reference.levels if reference is not None else ())
+    arrays = {f"grid {k}: {name}": array for k, g in levels for name, array in (g.coordinates | g.values).items()}
+    return {f"reference.h5, {name}": _digest(array) for name, array in arrays.items()}
 
 
 def _digest(array: NDArray[Any]) -> str:

@@ -44,14 +44,18 @@ def stored_solutions(draw):
         reach = st.floats(-1e150, 1e150) | st.sampled_from([1e-300, -1e-300, 0.0, 1.0])
         nodes = draw(st.lists(reach, min_size=n, max_size=n, unique=True).map(sorted))
         coordinates[axis] = np.array(nodes)
-    fields = {name: draw(numbers(dtype, shape)) for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))}
+    fields = {
+        name: draw(numbers(dtype, shape)) for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
+    }
     if draw(st.booleans()):
         outside = draw(arrays.arrays(bool, shape))
         fields = {name: np.where(outside, dtype(np.nan), values) for name, values in fields.items()}
     rows = draw(st.integers(0, 4))
     columns = draw(st.lists(st.sampled_from(COLUMNS), unique=True))
     plain = TEXT | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.booleans().map(int)
-    weights = arrays.array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=3).flatmap(lambda s: numbers(np.float64, s))
+    weights = arrays.array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=3).flatmap(
+        lambda s: numbers(np.float64, s)
+    )
     return StoredSolution(
         coordinates=coordinates,
         fields=fields,
@@ -163,7 +167,7 @@ def test_a_changed_value_anywhere_is_found(tmp_path_factory, kept, data):
         values = file[name][()]
         place = tuple(data.draw(st.integers(0, n - 1)) for n in values.shape)
         before = values[place] if values.shape else values
-        # To the next number there is, a sign of zero, or something coarse.
+        # The next number there is, another one, or none.
         after = data.draw(st.sampled_from([np.nextafter(before, np.inf), -before - 1, np.nan]))
         file[name][place] = after
     assert found(folder), f"{which}: {name}{place} from {before} to {after}"
