@@ -198,5 +198,42 @@ def test_a_run_is_not_continued_by_another_method(poisson, tmp_path, monkeypatch
     assert trainer().resume([Adam(steps=10), LBFGS(steps=10), LBFGS(steps=30)]) == 1
 
 
+def test_a_checkpoint_cut_short_or_with_a_changed_byte_is_said(poisson, tmp_path, monkeypatch):
+    import torch
+
+    from pinn_siren import Adam, Trainer, loop
+    from pinn_siren.checkpoint import read_checkpoint
+    from pinn_siren.errors import StorageError
+
+    def trainer():
+        return Trainer(poisson, points=64, progress=False, device="cpu", checkpoint=path)
+
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    path = tmp_path / "checkpoint.pt"
+    trainer().run(Adam(steps=10))
+    whole, good = path.read_bytes(), read_checkpoint(path)
+    rng = random.Random(3)
+    for length in [0, 1, len(whole) - 1, *(rng.randrange(len(whole)) for _ in range(10))]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(StorageError, match="remove it, or start anew"):
+            read_checkpoint(path)
+    said = 0
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            found = read_checkpoint(path)
+        except StorageError:
+            said += 1
+            continue
+        # The byte was one of the padding: nothing else may have come through.
+        assert all(torch.equal(found["weights"][name], w) for name, w in good["weights"].items())
+        assert {k: v for k, v in found.items() if k in ("made", "ends", "history")} == {
+            k: v for k, v in good.items() if k in ("made", "ends", "history")
+        }
+    assert said > 80
+
+
 if __name__ == "__main__":
     chain()
