@@ -88,7 +88,7 @@ def pick_device(device: str | torch.device | None) -> torch.device:
     try:
         picked = torch.device(device)
         torch.zeros(1, device=picked)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"There is no device {str(device)!r} here ({reason}); use cpu, cuda or cuda:0.") from None
     return picked

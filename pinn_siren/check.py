@@ -46,7 +46,9 @@ class StatementWarning(UserWarning):
 def check(problem: Problem, scales: Scales, points: int) -> None:
     """Every check of a problem; ``points`` is the number of collocation points inside. Takes well under a second."""
     sampler = Sampler(torch.Generator().manual_seed(20_011))
-    for examine in (names, weights, coefficients, jumps, initial_rate, repeated, crowded, assigned, pointwise):
+    for examine in (
+        names, weights, coefficients, jumps, initial_rate, repeated, crowded, assigned, dependent, pointwise,
+    ):  # fmt: skip
         examine(problem, sampler)
     for warn in (exact_solution, corners, resonance, layer, constant, bare):
         for message in warn(problem, sampler):
@@ -141,6 +143,23 @@ def repeated(problem: Problem, sampler: Sampler) -> None:
                 kind = type(condition).__name__
                 raise ProblemError(
                     f"Two {kind} conditions hold on the side {side!r}: give each its own on=, or keep one of them."
+                )
+
+
+def dependent(problem: Problem, sampler: Sampler) -> None:
+    """A residual that holds no unknown and is not zero: no field makes it vanish."""
+    for c in problem.constraints():
+        points = c.sample(8, sampler)
+
+        def evaluate(plan: Plan, c: Constraint = c, points: list[Points] = points) -> list[tuple[Tensor, ...]]:
+            draws = [Sampler(torch.Generator().manual_seed(seed)) for seed in (5, 6)]
+            return [checked(c, points, [problem.random_fields(p, plan, s) for p in points]) for s in draws]
+
+        for one, other in zip(*record(evaluate, problem)[0], strict=True):
+            if torch.equal(one, other) and bool((one != 0).any()):
+                raise ProblemError(
+                    f"The {c.name} residual does not depend on {', '.join(problem.fields)} and is not zero: no field "
+                    "makes it vanish. Use u.value and its derivatives, such as u.laplacian, in it."
                 )
 
 

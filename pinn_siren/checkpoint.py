@@ -11,6 +11,8 @@ import torch
 from .errors import StorageError
 from .storage import make_folder, replacing
 
+KEYS = {"made", "weights", "loop", "ends", "history", "seconds", "steps"}
+
 
 def write_checkpoint(path: Path | None, state: dict[str, Any]) -> None:
     """Keep a state, whole or not at all: a killed run leaves the old file or the new one."""
@@ -34,7 +36,7 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
         if damaged is not None:
             raise ValueError(f"{damaged} in it is damaged")
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict) or "loop" not in state:
+        if not isinstance(state, dict) or not state.keys() >= KEYS:
             raise ValueError("it holds something else")
     except Exception as error:  # a damaged file raises anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]

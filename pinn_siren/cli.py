@@ -1,22 +1,24 @@
-"""The command line: ``pinn-siren solve | reference | verify | plot``."""
+"""The command line: ``pinn-siren solve | check | reference | verify | plot | new | completion``."""
 
 from __future__ import annotations
 
-import inspect
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from shlex import quote
+from typing import Any
 
-import tyro
-
-from .errors import PinnSirenError, UsageError
+from .arguments import parse, parse_own, refuse
+from .commands import Check, Completion, New, Plot, Reference, Solve, Verify
+from .completion import script
+from .describe import describe
+from .errors import PinnSirenError, UsageError, suggest
 from .files import call_problem, explain, load_problem, raised_in
+from .new import write_new
 from .plots import draw, draw_reference
 from .problem import Problem
 from .provenance import environment
@@ -30,84 +32,13 @@ from .verify import verify
 OK, FAILED, WRONG_INPUT = 0, 1, 2
 
 
-@dataclass(frozen=True)
-class Solve:
-    """Solve problem files and compare them with finite differences; results/<file name>/ keeps it all."""
-
-    files: tyro.conf.Positional[tuple[Path, ...]]
-    """Problem files: Python files that set `problem`."""
-    out: Path | None = None
-    """Folder of the results (with several files: of their folders); results/<file name> unless given."""
-    method: Literal["auto", "adam", "lbfgs"] = "auto"
-    """How to train."""
-    tolerance: float = 1e-6
-    """The relative L2 error to aim at."""
-    steps: int | None = None
-    """Steps of the last stage at most."""
-    points: int | None = None
-    """Collocation points inside."""
-    budget: float | None = None
-    """Seconds at most for each problem."""
-    seed: int = 0
-    """Seed of weights and points."""
-    device: str | None = None
-    """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
-    dtype: Literal["float64", "float32"] = "float64"
-    """Precision of network and points."""
-    resume: bool = False
-    """Go on from the checkpoint of a run that was killed, or start where there is none."""
-    require: Literal["certified"] | None = None
-    """Exit with 1 unless every verdict is certified."""
-    quiet: bool = False
-    """No progress and no reports, only the table."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Solve problem files by finite differences alone: three grids, observed order, error bar."""
-
-    files: tyro.conf.Positional[tuple[Path, ...]]
-    """Problem files."""
-    out: Path | None = None
-    """Folder of the results; results/<file name> unless given."""
-    resolution: int | None = None
-    """Cells along the longest axis of the coarsest grid."""
-
-
-@dataclass(frozen=True)
-class Verify:
-    """Recompute reports from the files of results folders; exit with 1 where anything differs."""
-
-    folders: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders that solve wrote."""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Draw figure.png of results folders again, from their solution.h5 alone."""
-
-    folders: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders that solve wrote."""
-
-
-Command = (
-    Annotated[Solve, tyro.conf.subcommand("solve")]
-    | Annotated[Reference, tyro.conf.subcommand("reference")]
-    | Annotated[Verify, tyro.conf.subcommand("verify")]
-    | Annotated[Plot, tyro.conf.subcommand("plot")]
-)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code: 0 good, 1 failed, 2 wrong input; the worst of several files."""
-    command, own = tyro.cli(Command, prog="pinn-siren", args=arguments, return_unknown_args=True)  # type: ignore[call-overload]
-    runs: dict[type, Callable[[Any, list[str]], int]] = {
-        Solve: _solve, Reference: _reference, Verify: _verify, Plot: _plot
-    }  # fmt: skip
     try:
         with warnings.catch_warnings(), _terminated_as_interrupted():
             warnings.showwarning = _warn
-            return runs[type(command)](command, own)
+            command, own = parse(sys.argv[1:] if arguments is None else arguments)
+            return RUNS[type(command)](command, own)
     except PinnSirenError as error:
         return _complain(error)
     except KeyboardInterrupt:
@@ -146,29 +77,14 @@ def _complain(error: object) -> int:
     return WRONG_INPUT
 
 
-def _problem(path: Path, own: list[str]) -> Problem:
+def _problem(path: Path, own: list[str], command: Any) -> Problem:
     """The file's problem; where it is a function, its keyword arguments are options of the command line."""
     found = load_problem(path)
     if isinstance(found, Problem):
         if own:
-            raise UsageError(f"{own[0]} is no option of pinn-siren, and {path} sets a problem that takes none.")
+            raise refuse(own[0], path, {}, type(command))
         return found
-    try:
-        inspect.signature(found).bind()
-    except TypeError:
-        raise UsageError(
-            f"{path}: problem() needs a default for every argument, so that it runs without options."
-        ) from None
-    chosen: dict[str, Any] = {}
-
-    def keep(**arguments: Any) -> None:
-        chosen.update(arguments)
-
-    keep.__signature__ = inspect.signature(found)  # type: ignore[attr-defined]
-    keep.__annotations__ = dict(getattr(found, "__annotations__", {}))
-    keep.__doc__ = found.__doc__
-    tyro.cli(keep, prog=f"pinn-siren ... {path}", args=own)
-    return call_problem(found, path, chosen)
+    return call_problem(found, path, parse_own(found, path, own, type(command)))
 
 
 def _folder(out: Path | None, path: Path, several: bool) -> Path:
@@ -190,7 +106,7 @@ def _each(files: tuple[Path, ...], work: Any) -> int:
         try:
             code = work(path)
         except PinnSirenError as error:
-            code = _complain(explain(error, path) if raised_in(error, path) else f"{path}: {_bare(error, path)}")
+            code = _complain(explain(error, path) if raised_in(error, path) else _of(error, path))
         except Exception as error:
             if not raised_in(error, path):
                 raise
@@ -199,15 +115,17 @@ def _each(files: tuple[Path, ...], work: Any) -> int:
     return worst
 
 
-def _bare(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path}, ")
+def _of(error: PinnSirenError, path: Path) -> str:
+    """What an error says, with the file that it is about in front."""
+    said = str(error)
+    return said if str(path) in said else f"{path}: {said}"
 
 
 def _solve(command: Solve, own: list[str]) -> int:
     reports: dict[str, Report] = {}
 
     def work(path: Path) -> int:
-        problem = _problem(path, own)
+        problem = _problem(path, own, command)
         if not command.quiet:
             print(f"{path}: solving", file=sys.stderr, flush=True)
         folder = _folder(command.out, path, len(command.files) > 1)
@@ -220,6 +138,8 @@ def _solve(command: Solve, own: list[str]) -> int:
             problem, method=command.method, tolerance=command.tolerance, steps=command.steps, points=command.points,
             budget=command.budget, seed=command.seed, device=command.device, dtype=DTYPES[command.dtype],
             progress=not command.quiet, checkpoint=checkpoint, resume=command.resume,
+            conditions=command.conditions, balance=command.balance, causal=command.causal,
+            resampling=command.resampling,
         )  # fmt: skip
         solution.save(folder)
         if not solution.provenance.interrupted:
@@ -244,7 +164,7 @@ def _reference(command: Reference, own: list[str]) -> int:
     rows = {}
 
     def work(path: Path) -> int:
-        problem = _problem(path, own)
+        problem = _problem(path, own, command)
         reference = solve_reference(problem, command.resolution)
         folder = make_folder(_folder(command.out, path, len(command.files) > 1))
         title = f"{type(problem).__name__} by {reference.method}"
@@ -260,8 +180,16 @@ def _reference(command: Reference, own: list[str]) -> int:
             print(reference_table(rows))
 
 
+def _check(command: Check, own: list[str]) -> int:
+    def work(path: Path) -> int:
+        print(f"{path}\n{describe(_problem(path, own, command))}\n")
+        return OK
+
+    return _each(command.files, work)
+
+
 def _verify(command: Verify, own: list[str]) -> int:
-    _some_folders(command.folders, own)
+    _some_folders(command.folders)
     worst = OK
     for folder in command.folders:
         report, differences = verify(folder)
@@ -274,18 +202,43 @@ def _verify(command: Verify, own: list[str]) -> int:
 
 
 def _plot(command: Plot, own: list[str]) -> int:
-    _some_folders(command.folders, own)
+    _some_folders(command.folders)
     for folder in command.folders:
         draw(folder / "figure.png", read_solution(folder / "solution.h5"))
         print(f"{folder}/figure.png")
     return OK
 
 
-def _some_folders(folders: tuple[Path, ...], own: list[str]) -> None:
+def _some_folders(folders: tuple[Path, ...]) -> None:
     if not folders:
         raise UsageError("Name at least one folder that solve wrote, such as results/poisson.")
-    if own:
-        raise UsageError(f"{own[0]} is no option here; see pinn-siren --help.")
+    for folder in folders:
+        if folder.is_file():
+            raise UsageError(f"{folder} is a file; name the folder that solve wrote, {folder.parent}.")
+        if not folder.is_dir():
+            near = suggest(folder.name, (f.name for f in sorted(folder.parent.glob("*/"))))
+            raise UsageError(f"There is no folder {folder}; name one that solve wrote, such as results/poisson.{near}")
 
+
+def _new(command: New, own: list[str]) -> int:
+    if command.file is None:
+        raise UsageError("Name the file to write: pinn-siren new my_equation.py.")
+    path = write_new(command.file)
+    print(f"{path} is written; next:\n\n  pinn-siren check {quote(str(path))}\n  pinn-siren solve {quote(str(path))} "
+          "--tolerance 1e-2")  # fmt: skip
+    return OK
+
+
+def _completion(command: Completion, own: list[str]) -> int:
+    if command.shell is None:
+        raise UsageError("Name a shell: pinn-siren completion bash, or zsh.")
+    print(script(command.shell))
+    return OK
+
+
+RUNS: dict[type, Callable[[Any, list[str]], int]] = {
+    Solve: _solve, Check: _check, Reference: _reference, Verify: _verify, Plot: _plot, New: _new,
+    Completion: _completion,
+}  # fmt: skip
 
 __all__ = ["entry", "main"]

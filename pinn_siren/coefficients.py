@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cmath
 import numbers
 from collections.abc import Callable
+from typing import Any, SupportsComplex, cast
 
 import torch
 from torch import Tensor
@@ -21,11 +23,13 @@ def values(coefficient: Coefficient, p: Points, name: str) -> Tensor:
     """
     like = p.coordinates
     if isinstance(coefficient, numbers.Number):
+        if not cmath.isfinite(complex(cast(SupportsComplex, coefficient))):
+            raise ProblemError(f"{name} must be finite, got {coefficient}.")
         dtype = _complex(like.dtype) if isinstance(coefficient, complex) else like.dtype
         return torch.full((len(p),), coefficient, dtype=dtype, device=like.device)
     if not callable(coefficient):
         raise ProblemError(f"{name} must be a number or a function of points, got {type(coefficient).__name__}.")
-    came = coefficient(p)
+    came = call(coefficient, (p,), f"{name}(p)")
     if isinstance(came, numbers.Number):
         return values(came, p, name)  # type: ignore[arg-type]
     if not isinstance(came, Tensor):
@@ -41,6 +45,17 @@ def values(coefficient: Coefficient, p: Points, name: str) -> Tensor:
         where = p.coordinates[~torch.isfinite(came)][0].tolist()
         raise ProblemError(f"{name}(p) is NaN or infinite, for example at {dict(zip(p.axes, where, strict=True))}.")
     return came.to(device=like.device, dtype=_complex(like.dtype) if came.is_complex() else like.dtype)
+
+
+def call(function: Callable[..., Any], arguments: tuple[Any, ...], written: str) -> Any:
+    """The function's result. Raises ``ProblemError`` where it does not take these arguments, as in ``written``."""
+    try:
+        return function(*arguments)
+    except TypeError as error:
+        # Raised by the call itself: not one line of the function ran.
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
+        raise ProblemError(f"It is called as {written}, which fails: {error}. Let it take these arguments.") from None
 
 
 def _complex(dtype: torch.dtype) -> torch.dtype:

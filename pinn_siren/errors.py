@@ -1,7 +1,9 @@
 """The exceptions that a user can meet. Each message says what was expected, what came, and what to do."""
 
 import difflib
+import numbers
 from collections.abc import Iterable
+from typing import Any
 
 
 class PinnSirenError(Exception):
@@ -28,7 +30,19 @@ class UsageError(PinnSirenError, ValueError):
     """A call or a command line that cannot be carried out as written."""
 
 
-def suggest(name: str, valid: Iterable[str]) -> str:
+def expect_whole(name: str, value: Any, least: int) -> None:
+    """Raises ``UsageError`` unless a value is a whole number of at least ``least``."""
+    if not isinstance(value, numbers.Integral) or int(value) < least:
+        raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+
+
+def expect_positive(name: str, value: Any) -> None:
+    """Raises ``UsageError`` unless a value is a number above zero."""
+    if not isinstance(value, numbers.Real) or not float(value) > 0:
+        raise UsageError(f"{name} must be a positive number, got {value!r}.")
+
+
+def suggest(name: object, valid: Iterable[str], cutoff: float = 0.3) -> str:
     """``" Did you mean 'x'?"`` with the nearest of the valid names, or an empty string."""
-    near = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.3)
+    near = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=cutoff)
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -10,8 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import PinnSirenError, UsageError
+from .errors import PinnSirenError, UsageError, suggest
 from .problem import Problem
+
+FILE_LIKENESS = 0.7
+"""How like a missing file's name another one must be to be suggested; all of them end alike."""
 
 
 def load_problem(path: Path) -> Problem | Callable[..., Any]:
@@ -22,10 +25,16 @@ def load_problem(path: Path) -> Problem | Callable[..., Any]:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a problem file, such as {path}/my_equation.py.")
     if not path.is_file():
-        raise UsageError(f"There is no file {path}.")
+        near = suggest(path.name, (f.name for f in sorted(path.parent.glob("*.py"))), FILE_LIKENESS)
+        raise UsageError(f"There is no file {path}.{near} `pinn-siren new {path}` writes one to start from.")
     problem = getattr(_run(path), "problem", None)
     if problem is None:
         raise UsageError(f"{path} sets no `problem`: end it with problem = MyEquation(domain=..., conditions=[...]).")
+    if isinstance(problem, type):
+        raise UsageError(
+            f"{path}: `problem` is the class {problem.__name__}; make one of it: "
+            f"problem = {problem.__name__}(domain=..., conditions=[...])."
+        )
     if not isinstance(problem, Problem) and not callable(problem):
         raise UsageError(
             f"{path}: `problem` is a {type(problem).__name__}; expected a Problem or a function returning one."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import UsageError, suggest
+from .errors import UsageError, expect_whole, suggest
 from .optimizers import LBFGS, Adam, Stage
 
 METHODS = ("auto", "adam", "lbfgs")
@@ -26,8 +26,8 @@ def make_stages(method: str = "auto", steps: int | None = None) -> StagePlan:
     ``"adam"``: Adam alone, on fresh points every step. ``"lbfgs"``: L-BFGS after a short run of Adam, which takes the
     network out of the start, where second-order information is of no use. ``"auto"``: the same.
     """
-    if steps is not None and steps < 1:
-        raise UsageError(f"steps must be at least 1, got {steps}.")
+    if steps is not None:
+        expect_whole("steps", steps, 1)
     if method == "adam":
         return StagePlan((Adam(steps=steps or ADAM_STEPS),), "Adam on fresh points every step, as asked")
     if method not in METHODS:

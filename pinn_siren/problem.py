@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 import torch
 from torch import Tensor
 
-from .coefficients import Coefficient, values
-from .conditions import PML, ConditionBase, Constraint, Data, leaves_constant, unique_names
+from .coefficients import Coefficient, call, values
+from .conditions import PML, ConditionBase, Constraint, Data, Place, leaves_constant, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
@@ -55,7 +55,7 @@ class Problem(metaclass=_Stated):
     outputs: ClassVar[tuple[str, ...]] = ("u",)
     complex_valued: ClassVar[bool] = False
     stretches: ClassVar[bool] = False
-    reference_method: ClassVar[str] = "finite differences"
+    reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()
@@ -78,13 +78,16 @@ class Problem(metaclass=_Stated):
     def __post_init__(self) -> None:
         if not isinstance(self.domain, Domain):
             raise ProblemError(f"domain must be a domain such as Box(x=(0, 1)), got {type(self.domain).__name__}.")
-        if isinstance(self.conditions, ConditionBase):
-            raise ProblemError("conditions must be a list: write conditions=[...].")
+        if not isinstance(self.conditions, Sequence):
+            raise ProblemError(
+                f"conditions must be a list, got {type(self.conditions).__name__}: write conditions=[...]."
+            )
         for condition in self.conditions:
             if not isinstance(condition, ConditionBase):
-                raise ProblemError(
-                    f"conditions holds a {type(condition).__name__}; expected Dirichlet(0), Initial(...), ..."
-                )
+                came = f"class, {condition.__name__}" if isinstance(condition, type) else type(condition).__name__
+                raise ProblemError(f"conditions holds a {came}; expected Dirichlet(0), Initial(...), ...")
+        if not isinstance(self.outputs, tuple) or not all(isinstance(name, str) for name in self.outputs):
+            raise ProblemError(f'outputs must be a tuple of names, as in outputs = ("u",); got {self.outputs!r}.')
         for name in ("exact", "ansatz", "reference"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise ProblemError(f"{name} must be a function, got {type(getattr(self, name)).__name__}.")
@@ -134,7 +137,7 @@ class Problem(metaclass=_Stated):
 
     def constraints(self) -> list[Constraint]:
         """The equation and every condition, as ``C_m = 0`` on ``Omega_m``, with names that tell them apart."""
-        equation = Constraint("equation", self._inside, self._equation, on_interior=True)
+        equation = Constraint("equation", self._inside, self._equation, on_interior=True, place=Place("interior"))
         beside = [c for condition in self.conditions for c in condition.constraints(self)]
         return unique_names(beside if self.is_fit else [equation, *beside])
 
@@ -142,7 +145,7 @@ class Problem(metaclass=_Stated):
         return [self.domain.interior(n, sampler)]
 
     def _equation(self, points: list[Points], fields: list[tuple[Jet, ...]]) -> Any:
-        return self.residual(points[0], *fields[0])
+        return call(self.residual, (points[0], *fields[0]), f"residual(p, {', '.join(self.fields)})")
 
     @cached_property
     def derivatives(self) -> frozenset[str]:
@@ -175,21 +178,33 @@ class Problem(metaclass=_Stated):
         bounds = self.domain.bounds
         space = [bounds[a][1] - bounds[a][0] for a in self.domain.space_axes]
         count = resolution or {1: 100, 2: 64, 3: 20}.get(len(bounds), 8)
-        if count < 4:
-            raise ProblemError(f"A reference grid needs at least 4 cells an axis, got resolution={count}.")
+        if not isinstance(count, int) or count < 4:
+            raise ProblemError(f"A reference grid needs at least 4 cells an axis, got resolution={count!r}.")
         longest = max(space, default=1.0)
-        return {
+        cells = {
             a: count if a == TIME else max(4, round(count * (high - low) / longest))
             for a, (low, high) in bounds.items()
         }
+        own = type(self).finite_differences is not Problem.finite_differences and isinstance(self.domain, Box)
+        if resolution is None and self.reference is None and not own:
+            from .reference.residual import affordable
+
+            return affordable(self, cells)
+        return cells
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """The reference solution on one grid. Raises ``NoReferenceError`` where no solver covers the problem."""
+        """The reference solution on one grid: from ``reference``, or by finite differences of the residual.
+
+        Raises ``NoReferenceError`` where these do not cover the problem.
+        """
         if self.reference is not None:
             return self.reference(cells)
         if self.is_fit:
             raise NoReferenceError("A fit has no equation to solve by finite differences; give exact= or reference=.")
-        raise NoReferenceError(f"There is no finite-difference solver for {type(self).__name__}; give reference=.")
+        # The solver knows problems, so it is known only when one is solved.
+        from .reference.residual import solve_residual
+
+        return solve_residual(self, cells)
 
 
 dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(Problem)
@@ -212,7 +227,7 @@ def exact_outputs(problem: Problem, p: Points) -> list[Tensor]:
     Raises ``ProblemError`` where ``exact`` returns another number of outputs, another shape, or NaN.
     """
     assert problem.exact is not None
-    came = problem.exact(p)
+    came = call(problem.exact, (p,), "exact(p)")
     parts = came if isinstance(came, tuple | list) else (came,)
     if len(parts) != len(problem.outputs):
         raise ProblemError(f"exact(p) must return {len(problem.outputs)} output(s), got {len(parts)}.")

@@ -38,14 +38,18 @@ class Siren(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        omegas = (float(omega),) * depth if isinstance(omega, int | float) else tuple(float(o) for o in omega)
-        if min(inputs, outputs, width, depth) < 1:
-            raise UsageError(f"Siren needs positive sizes, got {inputs=}, {outputs=}, {width=}, {depth=}.")
+        sizes = (inputs, outputs, width, depth)
+        if not all(isinstance(size, int) and size > 0 for size in sizes):
+            raise UsageError(f"Siren needs positive whole sizes, got {inputs=}, {outputs=}, {width=}, {depth=}.")
+        try:
+            omegas = (float(omega),) * depth if isinstance(omega, int | float) else tuple(float(o) for o in omega)
+        except (TypeError, ValueError):
+            omegas = ()
         if len(omegas) != depth or not all(o > 0 for o in omegas):
-            raise UsageError(f"Siren needs one positive omega, or {depth} of them, one a layer; got {omega}.")
+            raise UsageError(f"Siren needs one positive omega, or {depth} of them, one a layer; got {omega!r}.")
         self.inputs, self.outputs, self.width, self.depth, self.omegas = inputs, outputs, width, depth, omegas
-        sizes = [inputs, *[width] * depth, outputs]
-        self.layers = nn.ModuleList(nn.Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(sizes))
+        features = [inputs, *[width] * depth, outputs]
+        self.layers = nn.ModuleList(nn.Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(features))
         self.reset(generator)
 
     @torch.no_grad()

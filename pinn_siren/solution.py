@@ -158,7 +158,13 @@ class Solution:
         report, stored = read_report(folder), read_solution(folder / "solution.h5")
         made = Provenance(**{f.name: getattr(report, f.name) for f in fields_of(Provenance)})
         history = {name: column.tolist() for name, column in stored.history.items()}
-        solution = cls.rebuild(stored.network_configuration, stored.network, made, history, ansatz, network)
+        try:
+            solution = cls.rebuild(stored.network_configuration, stored.network, made, history, ansatz, network)
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise StorageError(
+                f"{folder / 'solution.h5'} holds a network that cannot be built again ({reason}): solve again."
+            ) from None
         solution._report = report
         return solution
 
@@ -177,6 +183,7 @@ class Solution:
         shape = _Shape.from_configuration(described)
         weights = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
         dtype = weights["center"].dtype
+        own = network is not None
         network = _network(described["network"], dtype) if network is None else network.to(dtype)
         model = Model(
             network, shape.domain.axes, shape.fields, shape.complex_valued,
@@ -186,8 +193,11 @@ class Solution:
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
+            if not own:
+                raise
+            reason = " ".join(line.strip() for line in str(error).splitlines()[1:2])
             raise StorageError(
-                f"The network does not fit the stored weights; give one of the same form. {error}"
+                f"The network does not fit the stored weights; give one of the same form. {reason}"
             ) from None
         solution = cls(None, model, provenance, history)
         solution._shape = shape

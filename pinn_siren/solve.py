@@ -10,7 +10,7 @@ from torch import nn
 
 from .ansatz.derive import Choice
 from .balance import BalanceName
-from .errors import UsageError
+from .errors import expect_positive
 from .plan import make_stages
 from .problem import Problem
 from .resampling import ResamplingName
@@ -42,19 +42,15 @@ def solve(
 
     ``method``: ``"auto"``, ``"adam"`` or ``"lbfgs"``; ``tolerance``: the relative L2 error to aim at, judged by the
     residuals at fresh points; ``budget``: seconds, none unless given; ``steps``: of the last stage at most;
-    ``conditions``: ``"auto"``, ``"hard"`` (built into the output) or ``"soft"`` (in the loss), as for ``Trainer``;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
-    device and thread count; the others as for ``Trainer``. ``exact`` never steers the solve: removing it leaves the
-    weights bit for bit the same.
+    device and thread count; the others, ``conditions``, ``balance``, ``causal`` and ``resampling`` among them, as for
+    ``Trainer``. ``exact`` never steers the solve: removing it leaves the weights bit for bit the same.
 
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
     """
-    if not isinstance(problem, Problem):
-        raise UsageError(f"solve needs a Problem, got {type(problem).__name__}.")
-    if not tolerance > 0:
-        raise UsageError(f"tolerance must be positive, got {tolerance}.")
-    if budget is not None and not budget > 0:
-        raise UsageError(f"budget must be positive seconds, got {budget}.")
+    expect_positive("tolerance", tolerance)
+    if budget is not None:
+        expect_positive("budget, in seconds,", budget)
     started = time.perf_counter()
     plan = make_stages(method, steps)
     trainer = Trainer(

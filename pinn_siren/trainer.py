@@ -21,7 +21,7 @@ from .causal import make_causal
 from .check import StatementWarning, check
 from .checkpoint import read_checkpoint, write_checkpoint
 from .domains import Sampler, Scheme
-from .errors import ResidualError, UsageError
+from .errors import ResidualError, UsageError, expect_whole
 from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
@@ -78,10 +78,7 @@ class Trainer:
     _resumed: dict[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES.values():
-            raise UsageError(f"dtype must be torch.float32 or torch.float64, got {self.dtype}.")
-        if self.points is not None and self.points < 16:
-            raise UsageError(f"points must be at least 16, got {self.points}.")
+        self._expect()
         causal, resampling = make_causal(self.causal, self.problem.domain), make_resampling(self.resampling)
         started = time.perf_counter()
         device = pick_device(self.device)
@@ -107,11 +104,34 @@ class Trainer:
         """The fields as a function of points."""
         return self.objective.model
 
+    def _expect(self) -> None:
+        """Refuse arguments that cannot be."""
+        for name, kind, such in (("problem", Problem, "Poisson"), ("network", nn.Module, "Siren")):
+            came = getattr(self, name)
+            if not isinstance(came, kind) and not (name == "network" and came is None):
+                what = f"the class {came.__name__}" if isinstance(came, type) else type(came).__name__
+                raise UsageError(f"{name} must be a {kind.__name__}, such as {such}(...); got {what}.")
+        if self.dtype not in DTYPES.values():
+            raise UsageError(f"dtype must be torch.float32 or torch.float64, got {self.dtype!r}.")
+        if self.points is not None:
+            expect_whole("points", self.points, 16)
+        expect_whole("seed", self.seed, 0)
+
     def _probe(self, system: System, model: Model) -> None:
         """Evaluate every constraint at a few points: a wrong shape shows here, before an (n, n) fills the memory."""
         sampler = Sampler(torch.Generator(self.objective.sampler.device).manual_seed(1), self.dtype)
         for c in system.constraints:
-            for part in system.parts(c, c.sample(7, sampler), model):
+            try:
+                parts = system.parts(c, c.sample(7, sampler), model)
+            except RuntimeError as error:
+                if "shapes cannot be multiplied" not in str(error):
+                    raise
+                axes = self.problem.domain.axes
+                raise UsageError(
+                    f"The network must have {len(axes)} inputs, one for each of {', '.join(axes)}, and layers that fit "
+                    f"each other: {error}."
+                ) from None
+            for part in parts:
                 if not bool(torch.isfinite(part).all()):
                     raise ResidualError(
                         f"The {c.name} residual is NaN or infinite before the first step: look at its coefficients and "
@@ -126,6 +146,9 @@ class Trainer:
         was.
         Raises ``ResidualError`` where not even the first losses are finite.
         """
+        if not isinstance(stage, Stage):
+            what = f"the class {stage.__name__}" if isinstance(stage, type) else type(stage).__name__
+            raise UsageError(f"run needs a stage, such as Adam(steps=1000); got {what}.")
         started, steps = time.perf_counter(), self.steps
 
         def record() -> None:

@@ -304,7 +304,7 @@ def test_helmholtz_resolves_its_wavelength():
 
 
 def test_references():
-    with pytest.raises(NoReferenceError, match="no finite-difference solver for AllenCahn; give reference="):
+    with pytest.raises(NoReferenceError, match="equation needs 1: add one there, or give reference="):
         AllenCahn(domain=SQUARE, epsilon=0.1).finite_differences({"x": 4, "y": 4})
     own = AllenCahn(domain=SQUARE, epsilon=0.1, reference=lambda cells: ("mine", cells))
     assert own.finite_differences({"x": 4}) == ("mine", {"x": 4})

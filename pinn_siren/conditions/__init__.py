@@ -1,6 +1,6 @@
 """Conditions: what holds beside the equation, and where."""
 
-from .base import ConditionBase, Constraint, Fields, Parts, pick, unique_names
+from .base import ConditionBase, Constraint, Fields, Parts, Place, pick, unique_names
 from .data import Data
 from .integral import Integral
 from .other import Condition, Initial, Periodic
@@ -16,5 +16,6 @@ def leaves_constant(condition: ConditionBase) -> bool:
 
 __all__ = [
     "Absorbing", "Boundary", "Condition", "ConditionBase", "Constraint", "Data", "Dirichlet", "Fields", "Initial",
-    "Integral", "Neumann", "PML", "Parts", "Periodic", "Robin", "is_zero", "leaves_constant", "pick", "unique_names",
+    "Integral", "Neumann", "PML", "Parts", "Periodic", "Place", "Robin", "is_zero", "leaves_constant", "pick",
+    "unique_names",
 ]  # fmt: skip

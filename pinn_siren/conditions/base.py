@@ -19,16 +19,26 @@ Fields = tuple[Any, ...]
 
 
 @dataclass(frozen=True, eq=False)
+class Place:
+    """Where a constraint holds: ``"interior"``, ``"boundary"`` (the part that ``on`` says), ``"start"`` or
+    ``"periodic"`` (both faces of ``axis``)."""
+
+    kind: str
+    on: On = None
+    axis: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Constraint:
     """``C(p, u) = 0`` on ``Omega``: a residual and the points where it must vanish.
 
     ``sample(n, sampler)`` gives one set of points, or several matched ones (periodic faces);
     ``residual(points, fields)`` takes them with the jets of all fields at each, and returns ``(n,)`` or a tuple.
 
-    ``on_interior``: its points lie inside; ``reduce``: what must vanish, each point's residual or their ``"mean"``
-    alone, so that least squares sees one row, the mean of the points' rows; ``wavenumbers``: the highest ones of its
-    data, an axis each, where they are not read off along lines; ``slack``: how much of its own size the exact
-    solution may leave, for noise or an inexact rule.
+    ``place`` says where that is, None for points of its own, that no grid has; ``on_interior``: its points lie inside;
+    ``reduce``: what must vanish, each point's residual or their ``"mean"`` alone, so that least squares sees one row,
+    the mean of the points' rows; ``wavenumbers``: the highest ones of its data, an axis each, where they are not read
+    off along lines; ``slack``: how much of its own size the exact solution may leave, for noise or an inexact rule.
     """
 
     name: str
@@ -36,6 +46,7 @@ class Constraint:
     residual: Callable[[list[Points], list[Fields]], Parts]
     weight: float = 1.0
     on_interior: bool = False
+    place: Place | None = None
     reduce: Literal["points", "mean"] = "points"
     wavenumbers: Callable[[], dict[str, float]] | None = None
     slack: float = 0.0

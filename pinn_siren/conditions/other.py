@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ..coefficients import Coefficient, values
+from ..coefficients import Coefficient, call, values
 from ..domains import Box, On, Sampler
 from ..errors import ProblemError
 from ..points import Points
-from .base import ConditionBase, Constraint, Fields, Parts, label_of, on_boundary, pick
+from .base import ConditionBase, Constraint, Fields, Parts, Place, label_of, on_boundary, pick
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,11 @@ class Initial(ConditionBase):
         def sample(n: int, sampler: Sampler) -> list[Points]:
             return [problem.domain.start(n, sampler)]
 
-        stated = [Constraint(label_of("initial", None, self.output), sample, value, self.weight)]
+        place = Place("start")
+        stated = [Constraint(label_of("initial", None, self.output), sample, value, self.weight, place=place)]
         if self.rate is not None:
-            stated.append(Constraint(label_of("initial rate", None, self.output), sample, rate, self.weight))
+            label = label_of("initial rate", None, self.output)
+            stated.append(Constraint(label, sample, rate, self.weight, place=place))
         return stated
 
 
@@ -73,7 +75,8 @@ class Periodic(ConditionBase):
         def sample(n: int, sampler: Sampler) -> list[Points]:
             return domain.faces(self.axis, n, sampler)
 
-        return [Constraint(label_of("periodic", self.axis, self.output), sample, residual, self.weight)]
+        place = Place("periodic", axis=self.axis)
+        return [Constraint(label_of("periodic", self.axis, self.output), sample, residual, self.weight, place=place)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +92,21 @@ class Condition(ConditionBase):
     output: str | None = None
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not callable(self.residual):
+            raise ProblemError(
+                f"Condition needs a function residual(p, u), as in Condition(lambda p, u: u.x - 1); got "
+                f"{type(self.residual).__name__}."
+            )
+
     def constraints(self, problem: Any) -> list[Constraint]:
         """One constraint with the user's residual."""
 
         def residual(points: list[Points], fields: list[Fields]) -> Parts:
             if self.output is not None:
-                return self.residual(points[0], pick(fields[0], self.output, problem, "Condition"))
-            return self.residual(points[0], *fields[0])
+                of = (pick(fields[0], self.output, problem, "Condition"),)
+                return call(self.residual, (points[0], *of), f"residual(p, {self.output})")  # type: ignore[no-any-return]
+            return call(self.residual, (points[0], *fields[0]), f"residual(p, {', '.join(problem.fields)})")  # type: ignore[no-any-return]
 
         def inside(n: int, sampler: Sampler) -> list[Points]:
             return [problem.domain.interior(n, sampler)]
@@ -103,4 +114,5 @@ class Condition(ConditionBase):
         interior = self.on == "interior"
         sample = inside if interior else on_boundary(problem.domain, self.on)
         label = label_of("condition", self.on, self.output)
-        return [Constraint(label, sample, residual, self.weight, on_interior=interior)]
+        place = Place("interior") if interior else Place("boundary", self.on)
+        return [Constraint(label, sample, residual, self.weight, on_interior=interior, place=place)]

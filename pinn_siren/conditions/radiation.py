@@ -12,7 +12,7 @@ from ..coefficients import Coefficient, values
 from ..domains import Box, Domain, On
 from ..errors import ProblemError
 from ..points import Points
-from .base import ConditionBase, Constraint, Fields, label_of, on_boundary, pick
+from .base import ConditionBase, Constraint, Fields, Place, label_of, on_boundary, pick
 from .sides import Dirichlet
 
 
@@ -50,7 +50,8 @@ class Absorbing(ConditionBase):
             return u.t + values(speed, p, "Absorbing speed") * u.normal_derivative
 
         label = label_of("absorbing", self.on, self.output)
-        return [Constraint(label, on_boundary(problem.domain, self.on), residual, self.weight)]
+        sample = on_boundary(problem.domain, self.on)
+        return [Constraint(label, sample, residual, self.weight, place=Place("boundary", self.on))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,8 @@ class PML(ConditionBase):
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.thickness, int | float):
+            raise ProblemError(f"PML(thickness={self.thickness!r}) must be a number, the layer's thickness.")
         if self.strength is not None and not self.strength > 0:
             raise ProblemError(f"PML(strength={self.strength}) must be positive, or the layer amplifies.")
         if self.order is not None and self.order < 1:

@@ -12,7 +12,7 @@ from ..coefficients import Coefficient, values
 from ..domains import On
 from ..errors import ProblemError
 from ..points import Points
-from .base import ConditionBase, Constraint, Fields, label_of, on_boundary, pick
+from .base import ConditionBase, Constraint, Fields, Place, label_of, on_boundary, pick
 
 
 class Boundary(ConditionBase):
@@ -39,7 +39,8 @@ class Boundary(ConditionBase):
             return left
 
         label = label_of(name.lower(), self.on, self.output)
-        return [Constraint(label, on_boundary(problem.domain, self.on), residual, self.weight)]
+        sample = on_boundary(problem.domain, self.on)
+        return [Constraint(label, sample, residual, self.weight, place=Place("boundary", self.on))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ProblemError
+from ..errors import ProblemError, suggest
 from ..points import TIME, Points, join
 from .domain import Domain
 from .pieces import Piece
@@ -16,6 +16,9 @@ from .sampling import Sampler, allot
 
 SIDES = (("left", "right"), ("bottom", "top"), ("front", "back"))
 """Minimum and maximum of the first, second and third space axis."""
+
+NEAR = 1e-9
+"""How far from a side, in units of the largest coordinate, a point counts as on it."""
 
 
 class Box(Domain):
@@ -79,7 +82,8 @@ class Box(Domain):
         for axis, pair in zip(self.space_axes, SIDES, strict=False):
             if name in pair:
                 return axis, pair.index(name)
-        raise ProblemError(f"{name!r} is no side of {self}; its sides are {', '.join(self.side_names())}.")
+        names = self.side_names()
+        raise ProblemError(f"{name!r} is no side of {self}; its sides are {', '.join(names)}.{suggest(name, names)}")
 
     def interior(self, n: int, sampler: Sampler) -> Points:
         """``n`` points inside."""
@@ -106,6 +110,11 @@ class Box(Domain):
         counts = [1] * len(sides) if lone else allot(n, [self.measure / self._length(a) for a, _ in sides])
         parts = [self._on({a: end}, count, sampler) for (a, end), count in zip(sides, counts, strict=True)]
         return join(parts)
+
+    def _on_side(self, points: Points, side: str) -> Tensor:
+        axis, end = self.side(side)
+        near = (getattr(points, axis) - self._bounds[axis][end]).abs() <= NEAR * self.scale
+        return near & (points.normal[:, points.space_axes.index(axis)].abs() > 0.5)
 
     def pieces(self) -> tuple[Piece, ...]:
         """A piece a side, in the order of ``side_names``."""

@@ -116,6 +116,10 @@ class SetOperation(Domain):
     def _boundary(self, n: int, sampler: Sampler, side: str | None) -> Points:
         return spread([piece for piece in self._remaining if side in (None, piece.name)], n, sampler)
 
+    def _on_side(self, points: Points, side: str) -> Tensor:
+        (box,) = (leaf for leaf in _leaves(self) if isinstance(leaf, Box))
+        return box._on_side(points, side)
+
     def _fill(self, unit: Tensor) -> Tensor:
         return self.first._fill(unit) if self.operation == "-" else Box(**self.bounds)._fill(unit)
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ProblemError
+from ..coefficients import call
+from ..errors import ProblemError, suggest
 from ..points import TIME, Points, join
 from .pieces import Piece, restrict, spread
 from .sampling import Sampler
@@ -99,7 +100,9 @@ class Domain(ABC):
         """
         if on is None or isinstance(on, str):
             if on is not None and on not in self.side_names():
-                raise ProblemError(f"on={on!r} names no side of {self}: use {self._choices()}.")
+                raise ProblemError(
+                    f"on={on!r} names no side of {self}: use {self._choices()}.{suggest(on, self.side_names())}"
+                )
             return self._boundary(n, sampler, on)
         if isinstance(on, Domain):
             return spread(_shared(self, on), n, sampler)
@@ -138,6 +141,26 @@ class Domain(ABC):
     def _choices(self) -> str:
         names = self.side_names()
         return f"{', '.join(names)}, or a function of points" if names else "a function of points, or a domain"
+
+    def lies_on(self, points: Points, on: On = None) -> Tensor:
+        """``(n,)`` bool: which points of the spatial boundary, given with their normals, lie where ``on`` says.
+
+        ``on`` as for ``boundary``. Raises ``ProblemError`` where it names no side, or is no mask.
+        """
+        if on is None:
+            return torch.ones(len(points), dtype=torch.bool, device=points.coordinates.device)
+        if isinstance(on, str):
+            if on not in self.side_names():
+                raise ProblemError(f"on={on!r} names no side of {self}: use {self._choices()}.")
+            return self._on_side(points, on)
+        if isinstance(on, Domain):
+            step = NUDGE * max(self.scale, on.scale) * points.normal
+            return (on.level(points.space + step) > 0) != (on.level(points.space - step) > 0)
+        return _mask(on, points)
+
+    def _on_side(self, points: Points, side: str) -> Tensor:
+        """Which boundary points lie on a named side; for domains that name some."""
+        raise ProblemError(f"{self} has no side {side!r}.")
 
     def __add__(self, other: Domain) -> Domain:
         return _combine(self, other, "+")
@@ -202,7 +225,7 @@ def _mask(on: Callable[[Points], Tensor], points: Points) -> Tensor:
             f"on= takes a domain, a side's name, a function of points to a bool mask, or None, got {on!r}. For several "
             "sides give a condition each."
         )
-    mask = on(points)
+    mask = call(on, (points,), "on(p)")
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != (len(points),):
         came = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
         raise ProblemError(

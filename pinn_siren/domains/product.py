@@ -83,6 +83,9 @@ class Product(Domain):
     def _boundary(self, n: int, sampler: Sampler, side: str | None) -> Points:
         return spread([piece for piece in self.pieces() if side in (None, piece.name)], n, sampler)
 
+    def _on_side(self, points: Points, side: str) -> Tensor:
+        return self.space._on_side(Points(self.space.axes, points.space, points.normal), side)
+
     def _fill(self, unit: Tensor) -> Tensor:
         return torch.cat([self.space._fill(unit[:, :-1]), self.time._fill(unit[:, -1:])], dim=1)
 

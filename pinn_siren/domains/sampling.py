@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
+from ..errors import UsageError, suggest
 
 Scheme = Literal["uniform", "sobol", "chebyshev"]
 
@@ -28,7 +28,10 @@ class Sampler:
 
     def __post_init__(self) -> None:
         if self.scheme not in get_args(Scheme):
-            raise UsageError(f"Points are sampled by one of {', '.join(get_args(Scheme))}; got {self.scheme!r}.")
+            known = get_args(Scheme)
+            raise UsageError(
+                f"Points are sampled by one of {', '.join(known)}; got {self.scheme!r}.{suggest(self.scheme, known)}"
+            )
 
     @property
     def device(self) -> torch.device:

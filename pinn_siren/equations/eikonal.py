@@ -66,11 +66,14 @@ class Eikonal(Problem):
     def _places(self, name: str) -> list[list[float]]:
         """The source or surface points as ``m`` lists of ``d`` numbers."""
         axes = self.domain.axes
-        places = torch.as_tensor(getattr(self, name), dtype=torch.float64)
+        try:
+            places = torch.as_tensor(getattr(self, name), dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError):
+            places = torch.zeros(())
         places = places[None] if places.ndim == 1 else places
         if places.ndim != 2 or places.shape[1] != len(axes) or not len(places):
             raise ProblemError(
-                f"{name} must be points with the coordinates ({', '.join(axes)}), got {getattr(self, name)}."
+                f"{name} must be points with the coordinates ({', '.join(axes)}), got {getattr(self, name)!r}."
             )
         outside = ~self.domain.contains(places)
         if bool(outside.any()):

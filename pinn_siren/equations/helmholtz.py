@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
+from ..domains import Box
 from ..errors import ProblemError
 from ..jet import Jet
 from ..points import Points
-from ..problem import Problem, rectangle
+from ..problem import Problem
 from ..reference import solve_helmholtz
 from .stretch import stretch
 
@@ -86,10 +87,10 @@ class Helmholtz(Problem):
         return 2 * math.pi / float(self.local_wavenumber(Points(self.domain.axes, grid)).max())
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """Second-order finite differences and a sparse LU, on one grid, over the physical region."""
-        if self.reference is not None:
+        """Second-order finite differences on one grid, over the physical region; on cut cells on other domains."""
+        if self.reference is not None or not isinstance(self.domain, Box):
             return super().finite_differences(cells)
         return solve_helmholtz(
-            rectangle(self), wavenumber=self.wavenumber, speed=self.speed, source=self.source,
+            self.domain, wavenumber=self.wavenumber, speed=self.speed, source=self.source,
             conditions=self.conditions, cells=cells,
         )  # fmt: skip

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from ..coefficients import Coefficient, values
 from ..conditions import leaves_constant
+from ..domains import Box
 from ..jet import Jet, lift, make_plan
 from ..points import Points
-from ..problem import Problem, rectangle
+from ..problem import Problem
 from ..reference import solve_poisson
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ class Poisson(Problem):
         return left - values(self.source, p, "source")
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """Conservative second-order finite differences on one grid."""
-        if self.reference is not None:
+        """Conservative second-order finite differences on one grid; on cut cells where the domain is no box."""
+        if self.reference is not None or not isinstance(self.domain, Box):
             return super().finite_differences(cells)
         return solve_poisson(
-            rectangle(self), diffusion=self.diffusion, reaction=self.reaction, source=self.source,
+            self.domain, diffusion=self.diffusion, reaction=self.reaction, source=self.source,
             conditions=self.conditions, cells=cells,
         )  # fmt: skip

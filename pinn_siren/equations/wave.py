@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
+from ..domains import Box
 from ..errors import ProblemError
 from ..jet import Jet
 from ..points import Points
-from ..problem import Problem, rectangle
+from ..problem import Problem
 from ..reference import solve_wave
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ class Wave(Problem):
         return self.speed, None
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """Leapfrog in time, second order in space, on one grid."""
-        if self.reference is not None:
+        """Leapfrog in time, second order in space, on one grid; on cut cells where the domain is no box."""
+        if self.reference is not None or not isinstance(self.domain, Box):
             return super().finite_differences(cells)
-        return solve_wave(
-            rectangle(self), speed=self.speed, source=self.source, conditions=self.conditions, cells=cells
-        )
+        return solve_wave(self.domain, speed=self.speed, source=self.source, conditions=self.conditions, cells=cells)

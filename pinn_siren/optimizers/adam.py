@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
+from ..errors import UsageError, expect_positive, suggest
 from ..loss import Objective
 from .stage import Stage, Update
 
@@ -31,10 +31,13 @@ class Adam(Stage):
     warmup: int = 50
 
     def __post_init__(self) -> None:
-        if not self.lr > 0:
-            raise UsageError(f"Adam's learning rate must be positive, got {self.lr}.")
-        if self.schedule not in ("cosine", "exponential", "constant"):
-            raise UsageError(f"Adam's schedule is 'cosine', 'exponential' or 'constant', got {self.schedule!r}.")
+        super().__post_init__()
+        expect_positive("Adam's learning rate", self.lr)
+        known = ("cosine", "exponential", "constant")
+        if self.schedule not in known:
+            raise UsageError(
+                f"Adam's schedule is one of {', '.join(known)}; got {self.schedule!r}.{suggest(self.schedule, known)}"
+            )
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..errors import expect_whole
 from ..loss import Objective
 from .stage import Stage, Update
 
@@ -22,6 +23,10 @@ class LBFGS(Stage):
     steps: int = 2000
     resample: int = 500
     history: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expect_whole("LBFGS's history", self.history, 1)
 
     @property
     def forgets(self) -> bool:

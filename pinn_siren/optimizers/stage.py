@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import expect_whole
 from ..loss import Objective
 
 
@@ -35,6 +36,10 @@ class Stage(ABC):
 
     steps: int
     resample: int
+
+    def __post_init__(self) -> None:
+        expect_whole(f"{self.name}'s steps", self.steps, 1)
+        expect_whole(f"{self.name}'s resample", self.resample, 0)
 
     @property
     def name(self) -> str:
