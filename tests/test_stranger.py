@@ -114,6 +114,9 @@ def test_a_strangers_problem_is_short_and_solved(tmp_path, monkeypatch, capsys, 
     report = json.loads((tmp_path / "results" / name / "report.json").read_text())
     assert report["verdict"] == "certified" and report["against"] == "exact"
     assert report["relative_l2"] <= TOLERANCE
+    # Finite differences would have certified it too, and their bar covers their own error.
+    assert report["reference_difference"] + report["reference_error"] <= TOLERANCE
+    assert report["reference_to_exact"] <= 1.5 * report["reference_error"]
     assert main(["verify", f"results/{name}"]) == 0
     solution = Solution.load(f"results/{name}")
     low, high = np.array(list(solution.shape.domain.bounds.values())).T
