@@ -15,7 +15,8 @@ Arrays = dict[str, NDArray[Any]]
 _BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 _AXIS = {"x": "X", "y": "Y", "z": "Z", "t": "T"}
 _PARTS = ("real", "imag")
-RESERVED = ("mask", "network", "history", "VTKHDF")
+RESERVED = ("mask", "weights", "network", "history", "VTKHDF")
+_BESIDE = ("mask", "weights")
 
 
 def disk_order(axes: Sequence[str]) -> tuple[str, ...]:
@@ -55,8 +56,9 @@ def write_grid(
     fields: Mapping[str, NDArray[Any]],
     units: Mapping[str, str],
     long_names: Mapping[str, str],
+    weights: NDArray[Any] | None = None,
 ) -> None:
-    """Writes dimension scales, the fields on them in disk order, and a mask where a field is NaN."""
+    """Writes dimension scales, the fields on them in disk order, a mask where a field is NaN, and weights if given."""
     axes = tuple(coordinates)
     order = disk_order(axes)
     shape = tuple(len(coordinates[a]) for a in axes)
@@ -80,10 +82,13 @@ def write_grid(
     if masked.any():
         (mask,) = _write_array(group, "mask", masked.astype(np.int8).transpose(transposition), scales)
         write_attributes(mask, {"long_name": "1 at nodes that are left out (NaN in a field), else 0", "units": "1"})
+    if weights is not None:
+        (dataset,) = _write_array(group, "weights", _floating("weights", weights).transpose(transposition), scales)
+        write_attributes(dataset, {"long_name": "part of each node's cell in the domain, for norms", "units": "1"})
 
 
-def read_grid(group: h5py.Group, axes: Sequence[str]) -> tuple[Arrays, Arrays]:
-    """The coordinates and the fields of :func:`write_grid`, in the problem's order of axes."""
+def read_grid(group: h5py.Group, axes: Sequence[str]) -> tuple[Arrays, Arrays, NDArray[Any] | None]:
+    """The coordinates, the fields and the weights of :func:`write_grid`, in the problem's order of axes."""
     order = disk_order(axes)
     transposition = [order.index(a) for a in axes]
     coordinates = {axis: group[axis][()] for axis in axes}
@@ -94,14 +99,14 @@ def read_grid(group: h5py.Group, axes: Sequence[str]) -> tuple[Arrays, Arrays]:
             fields[name] = np.ascontiguousarray(values.transpose(transposition))
             if fields[name].shape != shape:
                 raise ValueError(f"field {name!r} has shape {fields[name].shape}, its axes {shape}")
-    return coordinates, fields
+    return coordinates, fields, fields.pop("weights", None)
 
 
 def read_labels(group: h5py.Group, attribute: str) -> dict[str, str]:
     """``units`` or ``long_name`` of the coordinates and fields, the two parts of a complex field under its name."""
     labels = {}
     for name, dataset in _variables(group).items():
-        if name != "mask" and attribute in dataset.attrs:
+        if name not in _BESIDE and attribute in dataset.attrs:
             labels[str(dataset.attrs.get("complex_field", name))] = str(dataset.attrs[attribute])
     return labels
 

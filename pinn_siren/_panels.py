@@ -41,7 +41,8 @@ def parts(name: str, values: NDArray[Any]) -> list[tuple[str, Real]]:
     """The real fields to draw of one field: itself, or the real part, the imaginary part and the magnitude."""
     if not np.iscomplexobj(values):
         return [(name, values)]
-    return [(f"Re {name}", values.real), (f"Im {name}", values.imag), (f"|{name}|", np.abs(values))]
+    real, imaginary = _real_and_imaginary(values)
+    return [(f"Re {name}", real), (f"Im {name}", imaginary), (f"|{name}|", np.abs(values))]
 
 
 def differences(left: NDArray[Any], right: NDArray[Any]) -> list[Real]:
@@ -49,7 +50,13 @@ def differences(left: NDArray[Any], right: NDArray[Any]) -> list[Real]:
     difference = left - right
     if not np.iscomplexobj(difference):
         return [np.abs(difference)]
-    return [np.abs(difference.real), np.abs(difference.imag), np.abs(difference)]
+    return [*map(np.abs, _real_and_imaginary(difference)), np.abs(difference)]
+
+
+def _real_and_imaginary(values: NDArray[Any]) -> tuple[Real, Real]:
+    # Where one part is NaN the node is masked, and the other part means nothing.
+    hidden = np.isnan(values)
+    return np.where(hidden, np.nan, values.real), np.where(hidden, np.nan, values.imag)
 
 
 def slices(coordinates: Mapping[str, NDArray[Any]], values: NDArray[Any]) -> list[Slice]:

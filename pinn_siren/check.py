@@ -31,7 +31,7 @@ SAMPLES = 400
 CORNER_TOLERANCE = 1e-3
 TINY = 8
 """Cells an axis of the reference solve that only looks whether the statement can be solved."""
-RESERVED = ("mask", "network", "history", "error", "record", "VTKHDF")
+RESERVED = ("mask", "weights", "network", "history", "error", "record", "VTKHDF")
 JUMP = 1e-3
 """How much of itself a coefficient may change within a billionth of the domain."""
 RESONANCE = 1e-3

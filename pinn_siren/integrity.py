@@ -14,14 +14,21 @@ from .storage import StoredSolution
 
 def checksums(stored: StoredSolution) -> dict[str, str]:
     """A SHA-256 of every array in ``solution.h5``, by its name there."""
-    groups = {"": {**stored.coordinates, **stored.fields}, "network/": stored.network, "history/": stored.history}
+    weights = {} if stored.weights is None else {"weights": stored.weights}
+    groups = {
+        "": {**stored.coordinates, **stored.fields, **weights},
+        "network/": stored.network,
+        "history/": stored.history,
+    }
     return {prefix + name: _digest(array) for prefix, arrays in groups.items() for name, array in arrays.items()}
 
 
 def reference_checksums(reference: Reference | None) -> dict[str, str]:
     """A SHA-256 of every array in ``reference.h5``, by its grid and name; none where there is no reference."""
-    levels = enumerate(reference.levels if reference is not None else ())
-    arrays = {f"grid {k}: {name}": array for k, g in levels for name, array in (g.coordinates | g.values).items()}
+    arrays: dict[str, NDArray[Any]] = {}
+    for k, grid in enumerate(reference.levels if reference is not None else ()):
+        weights = {} if grid.weights is None else {"weights": grid.weights}
+        arrays |= {f"grid {k}: {name}": a for name, a in (grid.coordinates | grid.values | weights).items()}
     return {f"reference.h5, {name}": _digest(array) for name, array in arrays.items()}
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .ansatz.hard import HardConditions
 from .domains import Domain, from_configuration
-from .equations import Eikonal, PointSources, SurfaceStart
+from .equations import Eikonal, PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
 from .integrity import checksums, reference_checksums
 from .jet import Jet, make_plan
@@ -109,7 +109,7 @@ class Solution:
         """``(n, outputs)``, NaN outside the domain, and how many points lie there."""
         values = torch.cat([self._observe(self.model(part)) for part in _chunks(p)])
         outside = ~self.shape.domain.contains(p.coordinates)
-        values[outside] = torch.nan
+        values[outside] = values.new_tensor(complex(torch.nan, torch.nan) if values.is_complex() else torch.nan)
         return values, int(outside.sum())
 
     def save(self, folder: str | Path) -> None:
@@ -129,6 +129,7 @@ class Solution:
             history={name: np.asarray(column) for name, column in self.history.items()},
             attributes={k: int(v) if isinstance(v, bool) else v for k, v in attributes.items() if v is not None},
             title=f"{self.report.problem} solved with a network ({type(self.model.network).__name__})",
+            weights=found.grid.weights,
         )
         write_solution(folder / "solution.h5", stored)
         if found.reference is not None:
@@ -215,7 +216,7 @@ class Solution:
         described["periods"] = self.model.periods
         if isinstance(ansatz, HardConditions):
             described["ansatz"] = ansatz.configuration()
-        if isinstance(ansatz, PointSources | SurfaceStart):
+        if isinstance(ansatz, PointSources | SurfaceFactor | SurfaceStart):
             described["ansatz"] = {"name": type(ansatz).__name__, **asdict(ansatz)}
         return json.dumps(described)
 
@@ -320,6 +321,8 @@ def _ansatz(described: dict[str, Any] | None) -> Any:
         return PointSources(sources, tuple(arguments["slownesses"]))
     if described["name"] == "SurfaceStart":
         return SurfaceStart(tuple(map(tuple, arguments["points"])), arguments["slowness"], arguments["width"])
+    if described["name"] == "SurfaceFactor":
+        return SurfaceFactor(**arguments)
     raise StorageError("The solution was made with an own ansatz: pass Solution.load(folder, ansatz=...).")
 
 

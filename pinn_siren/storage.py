@@ -42,6 +42,7 @@ class StoredSolution:
     NaN at masked nodes.
     ``network``: the state dict's arrays; ``network_configuration``: JSON text that rebuilds the network.
     ``history``: columns of equal length: ``step``, ``seconds``, ``loss``, and one a term of the loss.
+    ``weights``: the nodes' quadrature weights, where the domain is no box.
     ``attributes``: plain values of the caller's; ``title``, and ``units`` ("1" is nondimensional) and ``long_names`` by
     the name of a coordinate or field: those left out are filled in on writing.
     """
@@ -55,6 +56,7 @@ class StoredSolution:
     title: str
     units: dict[str, str] = field(default_factory=dict)
     long_names: dict[str, str] = field(default_factory=dict)
+    weights: NDArray[Any] | None = None
 
 
 @contextmanager
@@ -146,7 +148,7 @@ def write_solution(path: str | Path, stored: StoredSolution) -> None:
     _refuse_reserved(stored.coordinates, stored.fields)
     with _creating(path) as file:
         _write_root(file, "solution", tuple(stored.coordinates), stored.attributes, stored.title)
-        netcdf.write_grid(file, stored.coordinates, stored.fields, stored.units, stored.long_names)
+        netcdf.write_grid(file, stored.coordinates, stored.fields, stored.units, stored.long_names, stored.weights)
         network = file.create_group("network", track_order=True)
         netcdf.write_attributes(network, {"configuration": stored.network_configuration})
         netcdf.write_arrays(network, stored.network)
@@ -157,7 +159,7 @@ def write_solution(path: str | Path, stored: StoredSolution) -> None:
 def read_solution(path: str | Path) -> StoredSolution:
     """Reads what :func:`write_solution` wrote; raises :class:`StorageError` for any other or damaged file."""
     with _opening(path, "solution") as file:
-        coordinates, fields = netcdf.read_grid(file, _axes(file))
+        coordinates, fields, weights = netcdf.read_grid(file, _axes(file))
         return StoredSolution(
             coordinates=coordinates,
             fields=fields,
@@ -168,6 +170,7 @@ def read_solution(path: str | Path) -> StoredSolution:
             title=str(file.attrs["title"]),
             units=netcdf.read_labels(file, "units"),
             long_names=netcdf.read_labels(file, "long_name"),
+            weights=weights,
         )
 
 
@@ -192,10 +195,11 @@ def write_reference(
         _refuse_reserved(level.coordinates, level.values)
     with _creating(path) as file:
         _write_root(file, "reference", axes, {**attributes, **figures}, title)
-        netcdf.write_grid(file, reference.finest.coordinates, reference.finest.values, {}, {})
+        finest = reference.finest
+        netcdf.write_grid(file, finest.coordinates, finest.values, {}, {}, finest.weights)
         for k, level in enumerate(reference.levels[:-1]):
             group = file.create_group(f"grid_{k}", track_order=True)
-            netcdf.write_grid(group, level.coordinates, level.values, {}, {})
+            netcdf.write_grid(group, level.coordinates, level.values, {}, {}, level.weights)
         netcdf.link_image(file, axes, netcdf.field_names(file))
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .domains import Box, Domain
 from .errors import PinnSirenError
 from .points import Points
 from .problem import Problem, exact_outputs
 from .provenance import Provenance
-from .reference import GridSolution, Reference, converge
+from .reference import GridSolution, Reference, converge, masked, weighted
 
 Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
 """From a grid's coordinates to every output there, one dimension an axis."""
@@ -24,6 +25,7 @@ Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
 WIDEST_BAR = 1e-2
 """A reference whose own error bar is wider than this vouches for nothing."""
 INFINITE = "infinite"
+ON_CUT_CELLS = "finite differences on cut cells, second order, sparse LU"
 OWN_GRID = {1: 513, 2: 129, 3: 33}
 
 
@@ -201,8 +203,13 @@ def solve_reference(problem: Problem, resolution: int | None = None) -> Referenc
     ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. Raises ``NoReferenceError``
     where no solver covers the problem.
     """
-    method = "own reference" if problem.reference is not None else problem.reference_method
-    return converge(problem.finite_differences, problem.cells(resolution), method=method)
+    method = problem.reference_method if isinstance(problem.domain, Box) else ON_CUT_CELLS
+    method = method if problem.reference is None else "own reference"
+
+    def solve_on(cells: dict[str, int]) -> GridSolution:
+        return weighted(problem.physical_domain, problem.finite_differences(cells))
+
+    return converge(solve_on, problem.cells(resolution), method=method)
 
 
 def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]]:
@@ -214,10 +221,10 @@ def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]
     return {f"{n}_exact": part.numpy().reshape(grid.shape) for n, part in zip(problem.outputs, parts, strict=True)}
 
 
-def own_grid(bounds: dict[str, tuple[float, float]]) -> GridSolution:
+def own_grid(domain: Domain) -> GridSolution:
     """A grid for a solution without a reference."""
-    nodes = OWN_GRID.get(len(bounds), 9)
-    return GridSolution({a: np.linspace(low, high, nodes) for a, (low, high) in bounds.items()}, {})
+    nodes = OWN_GRID.get(len(domain.bounds), 9)
+    return weighted(domain, GridSolution({a: np.linspace(*ends, nodes) for a, ends in domain.bounds.items()}, {}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,10 +248,10 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
         if not isinstance(error, PinnSirenError) and problem.reference is None:
             raise
         why = str(error) if isinstance(error, PinnSirenError) else f"reference: {type(error).__name__}: {error}"
-    grid = reference.finest if reference is not None else own_grid(problem.physical_domain.bounds)
+    grid = reference.finest if reference is not None else own_grid(problem.physical_domain)
     exact = exact_values(problem, grid)
     outside = ~problem.domain.contains(torch.from_numpy(grid.nodes())).numpy().reshape(grid.shape)
-    exact = {name: np.where(outside, np.nan, values) for name, values in exact.items()}
+    exact = {name: masked(values, outside) for name, values in exact.items()}
     if problem.free_constant:
         exact = {
             name: values - np.average(values[~outside], weights=grid.quadrature()[~outside])

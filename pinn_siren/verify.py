@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .domains import Domain
 from .errors import UsageError
 from .integrity import checksums, reference_checksums
-from .reference import GridSolution, Reference, estimate
+from .reference import GridSolution, Reference, estimate, weighted
 from .solution import Solution, read_report
 from .storage import StoredSolution, read_reference, read_solution
 from .validation import Figures, Report, judge
@@ -30,10 +31,12 @@ def verify(folder: str | Path) -> tuple[Report, list[str]]:
     """
     folder = Path(folder)
     report, stored = read_report(folder), read_solution(folder / "solution.h5")
-    found = _network(Solution.load(folder), stored)
+    solution = Solution.load(folder)
+    found = _network(solution, stored)
     reference = read_reference(folder / "reference.h5")[0] if report.reference_method is not None else None
     if reference is not None:
         found += _reference(reference, stored)
+    found += _weights(solution.shape.physical, stored, reference)
     found += _figures(report, stored, reference)
     found += _checksums(folder, checksums(stored) | reference_checksums(reference), found)
     return report, found
@@ -52,6 +55,18 @@ def _reference(reference: Reference, stored: StoredSolution) -> list[str]:
         for name, values in reference.finest.values.items()
         for line in _compare(f"{name}_reference", stored, values, "reference.h5 has")
     ]
+
+
+def _weights(domain: Domain, stored: StoredSolution, reference: Reference | None) -> list[str]:
+    """The weights of the norms against those that follow from the domain."""
+    grids = {"solution.h5": GridSolution(stored.coordinates, {}, stored.weights)}
+    grids |= {f"reference.h5, grid {k},": level for k, level in enumerate(reference.levels if reference else ())}
+    found = []
+    for where, grid in grids.items():
+        again = weighted(domain, GridSolution(grid.coordinates, {})).quadrature()
+        if grid.quadrature().shape != again.shape or not np.allclose(grid.quadrature(), again, rtol=1e-9, atol=0):
+            found.append(f"weights in {where} are not those of {domain}.")
+    return found
 
 
 def _compare(name: str, stored: StoredSolution, again: NDArray[Any], who: str) -> list[str]:
@@ -77,7 +92,7 @@ def _figures(report: Report, stored: StoredSolution, reference: Reference | None
     except UsageError as error:
         return [f"reference.h5 cannot be judged. {error}"]
     outputs = tuple(json.loads(stored.network_configuration)["outputs"])
-    grid = GridSolution(stored.coordinates, {})
+    grid = GridSolution(stored.coordinates, {}, stored.weights)
     again = judge(grid, stored.fields, outputs, order, bar, report.tolerance)
     return [
         f"{name} is {getattr(report, name)} in report.json; the stored fields give {getattr(again, name)}."

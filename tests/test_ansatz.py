@@ -117,7 +117,7 @@ def test_what_the_geometry_allows_is_held_whatever_the_network_is(name):
 def test_the_derivatives_of_what_is_built_in_are_those_of_its_values(name):
     """Central differences of the model's values know nothing of jets."""
     problem, _ = HELD[name]
-    model = Trainer(problem, points=400, progress=False).model
+    model = Trainer(problem, points=400, conditions="hard", progress=False).model
     p = problem.domain.interior(40, Sampler(torch.Generator().manual_seed(2)))
     axes, h = problem.domain.axes, 1e-4
     (jet,) = model.fields_at(p, make_plan(axes, frozenset({*axes, *(2 * a for a in axes), axes[0] + axes[1]})))
@@ -164,6 +164,14 @@ def test_the_rest_is_left_to_the_loss_and_named_where_it_is_insisted_on(name):
 def test_where_walls_and_start_disagree_the_walls_are_held():
     problem, _ = NOT_HELD["a start that misses the walls"]
     assert held(problem, derive(problem, RISE)) == {"dirichlet"}
+
+
+def test_a_lift_that_blends_is_built_in_only_when_insisted_on():
+    problem = poisson(SQUARE - HOLE - OTHER, Dirichlet(0, on=SQUARE), Dirichlet(2, on=HOLE), Dirichlet(1, on=OTHER))
+    assert "dirichlet disk" in Trainer(problem, points=64, progress=False).objective.names
+    assert Trainer(problem, points=64, conditions="hard", progress=False).objective.names == ["equation"]
+    zero = poisson(SQUARE - HOLE - OTHER, Dirichlet(0))
+    assert Trainer(zero, points=64, progress=False).objective.names == ["equation"]
 
 
 def test_an_unknown_choice_names_the_nearest():
@@ -239,7 +247,7 @@ def test_a_period_is_exact_in_value_and_slope():
 @pytest.mark.parametrize("name", ["moving walls", "complex", "holes", "periodic", "shell"])
 def test_a_saved_solution_needs_no_function_of_the_statement(name, tmp_path):
     problem, _ = HELD[name]
-    trainer = Trainer(problem, points=64, progress=False)
+    trainer = Trainer(problem, points=64, conditions="hard", progress=False)
     trainer.run(LBFGS(steps=2))
     solution = trainer.solution()
     rebuilt = Solution.rebuild(
@@ -254,7 +262,7 @@ def test_a_saved_solution_needs_no_function_of_the_statement(name, tmp_path):
 
 def test_float32_models_stay_in_float32():
     problem, _ = HELD["holes"]
-    trainer = Trainer(problem, points=64, dtype=torch.float32, progress=False)
+    trainer = Trainer(problem, points=64, conditions="hard", dtype=torch.float32, progress=False)
     p = problem.domain.interior(10, Sampler(torch.Generator().manual_seed(2), torch.float32))
     assert trainer.model(p).dtype == torch.float32
 

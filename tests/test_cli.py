@@ -199,9 +199,9 @@ UNDERSTOOD = {
         ["Box(x=(0, 2))", "101, 201, 401 nodes", "no time"],
     ),
     "no reference": (
-        TEN_LINES,
+        TEN_LINES.replace("[Dirichlet(0)]", "[]"),
         [],
-        ["Screened", "u (real)", "none: There is no finite-difference", "laplacian"],
+        ["Screened", "u (real)", "none: ", "add one there", "laplacian"],
     ),
     "part of the boundary": (
         TEN_LINES.replace("[Dirichlet(0)]", "[Dirichlet(0, on=lambda p: p.x < 0.5), Dirichlet(1, on='right')]"),

@@ -14,8 +14,12 @@ FILES = sorted(FOLDER.glob("*.py"))
 REFERENCES = {
     "poisson": ((1.9, 2.1), 1e-4),
     "eikonal": ((1.6, 2.2), 2e-5),
+    "eikonal_obstacle": ((1.2, 1.6), 6e-4),
     "helmholtz": ((1.9, 2.1), 2e-3),
     "wave": ((1.9, 2.1), 2e-4),
+    "poisson_disks": ((1.9, 2.1), 1e-4),
+    "poisson_polygon": ((1.9, 2.1), 5e-5),
+    "helmholtz_obstacle": ((1.8, 2.6), 2e-3),
     "allen_cahn": ((1.9, 2.1), 2e-5),
     "plate": ((1.9, 2.1), 6e-4),
     "elasticity": ((1.9, 2.1), 3e-3),

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from pinn_siren import plots
-from pinn_siren._panels import colour_map, error_limits, limits, parts, slices
+from pinn_siren._panels import colour_map, differences, error_limits, limits, parts, slices
 from pinn_siren.errors import StorageError
 from pinn_siren.plots import draw, draw_reference
 from pinn_siren.reference.grid import GridSolution, Reference
@@ -29,6 +29,15 @@ CASES = {
     "2+1": {"sizes": {"x": 9, "y": 7, "t": 9}},
     "time alone": {"sizes": {"t": 9}},
 }
+
+
+@pytest.mark.parametrize("blank", [np.nan, complex(0, np.nan), complex(np.nan, np.nan)])
+def test_masked_nodes_of_complex_fields_are_hidden_in_every_part(blank: complex) -> None:
+    values = np.array([1 + 2j, blank, 3 - 1j])
+    for _, part in parts("u", values):
+        np.testing.assert_array_equal(np.isnan(part), [False, True, False])
+    for part in differences(values, np.ones(3)):
+        np.testing.assert_array_equal(np.isnan(part), [False, True, False])
 
 
 def make(

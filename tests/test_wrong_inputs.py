@@ -290,7 +290,9 @@ ARGUMENTS = {
     "derivative of a solution": (
         lambda: solution().jet([[0.5]], ["y"]), ProblemError, "u.y", "axes are x"
     ),
-    "no reference to be had": (lambda: solve_reference(own(lambda p, u: u.xx)), NoReferenceError, "Own", "reference="),
+    "no reference to be had": (
+        lambda: solve_reference(own(lambda p, u: u.xx, conditions=[])), NoReferenceError, "0 condition(s)", "reference="
+    ),
     "resolution too small": (lambda: solve_reference(poisson(), 2), ProblemError, "resolution=2", "at least 4"),
     "resolution is text": (lambda: solve_reference(poisson(), "fine"), ProblemError, "resolution", "'fine'"),
     "no folder to load": (lambda: Solution.load("nowhere"), StorageError, "report.json", "solve wrote"),
@@ -329,10 +331,10 @@ def problem(charge: float = 1.0, length: float = 1.0):
     return Poisson(domain=Box(x=(0, length)), source=-charge, conditions=[Dirichlet(0)])
 """
 ODD = FUNCTION.replace("length: float", "length: 'Metres'")
-RING = """
-from pinn_siren import Dirichlet, Disk, Poisson
+FIT = """
+from pinn_siren import Box, Data, Problem
 
-problem = Poisson(domain=Disk() - Disk(radius=0.5), source=1.0, conditions=[Dirichlet(0)])
+problem = Problem(domain=Box(x=(0, 1)), conditions=[Data([[0.1], [0.5], [0.9]], [1.0, 2.0, 1.5])])
 """
 STILL = """
 from pinn_siren import Box, Dirichlet, Initial, Wave
@@ -424,8 +426,7 @@ LINES = {
     "an output folder that is a file": (SOLVE + " --out notes.txt", "notes.txt", "--out"),
     "an output folder below a file": (SOLVE + " --out notes.txt/below", "notes.txt/below", "--out"),
     "resolution too small": ("reference own.py --resolution 2", "resolution=2", "at least 4"),
-    "no reference to be had": ("reference mine.py", "Screened", "reference="),
-    "no reference off boxes": ("reference ring.py", "Box", "Disk"),
+    "no reference to be had": ("reference fit.py", "no equation", "reference="),
     "no folder": ("verify", "at least one folder"),
     "a missing folder": ("verify kpt", "no folder kpt", "Did you mean 'kept'"),
     "a file for a folder": ("plot kept/solution.h5", "is a file", "kept"),
@@ -551,7 +552,7 @@ def test_a_command_line(tmp_path, monkeypatch, capsys, name):
     for file, text in {
         "mine.py": OWN,
         "own.py": FUNCTION,
-        "ring.py": RING,
+        "fit.py": FIT,
         "odd.py": ODD,
         "notes.txt": "",
         "kept/solution.h5": "",

@@ -70,6 +70,11 @@ class BoxPiece(nn.Module):
                     terms.append(Term(fixed, torch.from_numpy(np.array(coefficients))))
         return cls(bounds, {a: tuple(ends) for a, ends in holds.items()}, rise, terms)
 
+    @property
+    def lifts(self) -> bool:
+        """Whether the values are not all zero."""
+        return bool(self.fixed)
+
     def lift(self, points: Points, plan: Plan) -> Jet:
         """The jet of what takes the values."""
         total = constant(points, plan, 0.0)

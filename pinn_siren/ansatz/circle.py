@@ -57,6 +57,11 @@ class CirclePiece(nn.Module):
         real = not np.iscomplexobj(function(np.asarray([center]) + radius * np.eye(len(axes))[:1]))
         return cls(axes, center, radius, around, modes, torch.from_numpy(found.astype(complex)), real)
 
+    @property
+    def lifts(self) -> bool:
+        """Whether the values are not all zero."""
+        return bool(self.modes)
+
     def lift(self, points: Points, plan: Plan) -> Jet:
         """The jet of what takes the values."""
         kept = torch.view_as_complex(self.get_buffer("data"))

@@ -44,13 +44,14 @@ class BuiltIn:
     periodic: tuple[str, ...] = ()
 
 
-def derive(problem: Problem, rise: float, *, periodic: bool = True) -> BuiltIn:
+def derive(problem: Problem, rise: float, *, periodic: bool = True, blended: bool = True) -> BuiltIn:
     """The conditions of a problem that its geometry allows to build in.
 
     Those are ``Dirichlet`` on sides of a box, on disks and balls and on what is left of a box or disk with round holes,
     ``Initial`` on a box, and (where ``periodic``) ``Periodic``. ``rise``: the time that initial conditions fade in.
-    A problem with an own ``ansatz`` keeps it. Data that are not smooth, or that disagree where they meet, are left to
-    the loss.
+    ``blended``: also where several pieces, a box and holes, hold values that are not all zero, so that the lift blends
+    between them. A problem with an own ``ansatz`` keeps it. Data that are not smooth, or that disagree where they meet,
+    are left to the loss.
     """
     if problem.ansatz is not None:
         return BuiltIn(problem.ansatz)
@@ -59,6 +60,8 @@ def derive(problem: Problem, rise: float, *, periodic: bool = True) -> BuiltIn:
     for kinds in ((Dirichlet, Initial), (Dirichlet,), (Initial,)):
         meant = [c for c in problem.conditions if isinstance(c, kinds) and not _masked(c)]
         fields = [_pieces(problem, meant, name, rise) for name in problem.fields]
+        if not blended and any(len(pieces) > 1 and any(piece.lifts for piece in pieces) for pieces in fields):
+            continue
         built = BuiltIn(HardConditions(fields), around)
         constraints = [constraint for c in meant for constraint in c.constraints(problem)]
         if any(fields) and all(_holds(problem, c, built) for c in constraints):
@@ -67,10 +70,12 @@ def derive(problem: Problem, rise: float, *, periodic: bool = True) -> BuiltIn:
 
 
 def choose(problem: Problem, scales: Scales, choice: str, own_network: bool) -> BuiltIn:
-    """What is built into the output: ``"auto"``, all that can be; ``"hard"``, everything; ``"soft"``, nothing.
+    """What is built into the output: ``"auto"``, what gains by it; ``"hard"``, everything; ``"soft"``, nothing.
 
-    A user's own network keeps its inputs, so periods are left to the loss. Raises ``UsageError`` for another choice,
-    and where ``"hard"`` cannot be had.
+    A lift that blends between several pieces is rougher than the field, and costs more than it gains (100 times the
+    error of soft conditions around three holes, ``benchmarks/conditions.py``): only ``"hard"`` builds it. A user's own
+    network keeps its inputs, so periods are left to the loss. Raises ``UsageError`` for another choice, and where
+    ``"hard"`` cannot be had.
     """
     choices = get_args(Choice)
     if choice not in choices:
@@ -80,7 +85,7 @@ def choose(problem: Problem, scales: Scales, choice: str, own_network: bool) -> 
     if choice == "soft":
         return BuiltIn(problem.ansatz)
     rise = RISE / scales.wavenumber[TIME] if TIME in scales.wavenumber else 1.0
-    built = derive(problem, rise, periodic=not own_network)
+    built = derive(problem, rise, periodic=not own_network, blended=choice == "hard")
     left = sorted(needed(problem) - held(problem, built)) if choice == "hard" and problem.ansatz is None else []
     if left:
         raise UsageError(

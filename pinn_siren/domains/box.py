@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import ProblemError, suggest
 from ..points import TIME, Points, join
-from .domain import Domain
+from .domain import ROUNDING, Domain
 from .pieces import Piece
 from .sampling import Sampler, allot
 
@@ -120,6 +120,19 @@ class Box(Domain):
         """A piece a side, in the order of ``side_names``."""
         self._needs_space()
         return tuple(self._piece(name, *self.side(name)) for name in self.side_names())
+
+    def normals_at(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices and outward unit normals of the points that lie on the spatial boundary: a corner has several."""
+        within = self.contains(coordinates)
+        indices, normals = [], []
+        for name in self.side_names():
+            axis, end = self.side(name)
+            off = (coordinates[:, self.axes.index(axis)] - self._bounds[axis][end]).abs()
+            indices.append(torch.nonzero(within & (off <= ROUNDING * self.scale))[:, 0])
+            normal = coordinates.new_zeros(len(indices[-1]), len(self.space_axes))
+            normal[:, self.space_axes.index(axis)] = 2.0 * end - 1.0
+            normals.append(normal)
+        return torch.cat(indices), torch.cat(normals)
 
     def _needs_space(self) -> None:
         if not self.space_axes:

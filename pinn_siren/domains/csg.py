@@ -113,6 +113,36 @@ class SetOperation(Domain):
         """What remains of the operands' pieces."""
         return self._remaining
 
+    def normals_at(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices and outward unit normals of the points on the boundary, reversed for what is subtracted.
+
+        At a corner those faces count that separate inside from outside there; at a re-entrant one, where no normal
+        leaves the closed domain, all that meet.
+        """
+        parts = []
+        for leaf, role in _roles(self, 1.0):
+            index, normal = leaf.normals_at(coordinates)
+            sign = sides_of(self, Points(self.axes, coordinates[index], normal), self.scale)
+            parts.append((index, normal, sign, torch.full_like(normal[:, 0], role)))
+        index, normal, sign, given = (torch.cat(columns) for columns in zip(*parts, strict=True))
+        lone = self._reaches_outside(coordinates)
+        lone[index[sign != 0]] = False
+        kept = (sign != 0) | lone[index]
+        normal = normal * torch.where(sign != 0, sign.to(given), given)[:, None]
+        # Faces that coincide count once.
+        labels = torch.cat([index[:, None].to(normal), (normal * 1e9).round()], dim=1)[kept]
+        _, groups = labels.unique(dim=0, return_inverse=True)
+        first = groups.new_full((int(groups.max()) + 1 if len(groups) else 0,), len(groups)).scatter_reduce(
+            0, groups, torch.arange(len(groups), device=groups.device), "amin"
+        )
+        return index[kept][first], normal[kept][first]
+
+    def _reaches_outside(self, coordinates: Tensor) -> Tensor:
+        """``(n,)`` bool: whether some point a nudge away, along the axes and diagonals, is outside."""
+        steps = torch.cartesian_prod(*[coordinates.new_tensor([-1.0, 0.0, 1.0])] * len(self.axes))
+        around = coordinates[:, None] + NUDGE * self.scale * steps.reshape(-1, len(self.axes))
+        return (self.level(around.flatten(0, 1)) > 0).reshape(len(coordinates), -1).any(dim=1)
+
     def _boundary(self, n: int, sampler: Sampler, side: str | None) -> Points:
         return spread([piece for piece in self._remaining if side in (None, piece.name)], n, sampler)
 
@@ -177,3 +207,10 @@ def _leaves(domain: Domain) -> list[Domain]:
         return [domain]
     both = _leaves(domain.first) + _leaves(domain.second)
     return [leaf for i, leaf in enumerate(both) if not any(leaf is other for other in both[:i])]
+
+
+def _roles(domain: Domain, role: float) -> list[tuple[Domain, float]]:
+    """The regions that a set operation combines, with 1, or -1 for those that it takes away."""
+    if not isinstance(domain, SetOperation):
+        return [(domain, role)]
+    return _roles(domain.first, role) + _roles(domain.second, -role if domain.operation == "-" else role)

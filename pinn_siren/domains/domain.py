@@ -138,6 +138,19 @@ class Domain(ABC):
             self.boundary(1, Sampler(torch.Generator().manual_seed(1)), on)
         return found
 
+    def normals_at(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """The outward unit normals of the spatial boundary at given points that lie on it, within rounding.
+
+        ``(n, d)`` points to ``(m,)`` indices into them and ``(m, space dims)`` normals; a corner comes once for each
+        face that meets there, and points off the boundary not at all.
+        """
+        with torch.enable_grad():
+            x = coordinates.detach().clone().requires_grad_()
+            level = self.level(x)
+            (slope,) = torch.autograd.grad(level.sum(), x)
+        found = torch.nonzero(level.detach().abs() <= ROUNDING * self.scale)[:, 0]
+        return found, slope[found] / slope[found].norm(dim=1, keepdim=True)
+
     def _choices(self) -> str:
         names = self.side_names()
         return f"{', '.join(names)}, or a function of points" if names else "a function of points, or a domain"

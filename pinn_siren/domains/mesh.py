@@ -13,12 +13,16 @@ from torch import Tensor
 
 from ..errors import ProblemError
 from ..points import Points
+from .domain import ROUNDING
 from .extra import extra
 from .nearest import Nearest
 from .sampling import on_triangles
 from .shape import Shape, space_axes
 from .surface import Index, outward, volume, welded
 from .triangulation import Real
+
+STEP = 1e-6
+"""How far to both sides, in units of the largest coordinate, a distance is differentiated."""
 
 Surface = Any
 """A path, a ``trimesh.Trimesh``, or vertices ``(m, 3)`` and faces ``(k, 3)``."""
@@ -81,6 +85,14 @@ class Mesh(Shape):
     def level(self, coordinates: Tensor) -> Tensor:
         """``(n, 3) -> (n,)``: the signed distance to the surface, negative inside."""
         return torch.from_numpy(self._nearest(coordinates.detach().cpu().double().numpy())).to(coordinates)
+
+    def normals_at(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices and outward unit normals of the points on the surface, by differences of the distance to it."""
+        found = torch.nonzero(self.level(coordinates).abs() <= ROUNDING * self.scale)[:, 0]
+        steps = STEP * self.scale * torch.eye(3).to(coordinates)
+        at = coordinates[found]
+        slope = torch.stack([self.level(at + step) - self.level(at - step) for step in steps], dim=1)
+        return found, slope / slope.norm(dim=1, keepdim=True)
 
     def _fill(self, unit: Tensor) -> Tensor:
         low, high = (unit.new_tensor(ends) for ends in zip(*self.bounds.values(), strict=True))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..points import Points
+from .domain import ROUNDING
 from .sampling import choose, on_triangles
 from .shape import Shape, space_axes
 from .triangulation import Real, cross, triangles
@@ -58,6 +59,15 @@ class Outline(Shape):
         """``(n, 2) -> (n,)``: the signed distance to the boundary, negative inside."""
         return signed_distance(coordinates, self._start, self._end)
 
+    def normals_at(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices and outward unit normals of the points that lie on an edge: a vertex has those of both edges."""
+        start, end = (torch.from_numpy(a).to(coordinates) for a in (self._start, self._end))
+        parts = coordinates.split(max(1, CHUNK // len(start)))
+        near = torch.cat([_squares(part, start, end).sqrt() <= ROUNDING * self.scale for part in parts])
+        found, which = torch.nonzero(near, as_tuple=True)
+        edge = (end - start)[which]
+        return found, torch.stack([edge[:, 1], -edge[:, 0]], dim=1) / edge.norm(dim=1, keepdim=True)
+
     def _fill(self, unit: Tensor) -> Tensor:
         return on_triangles(unit, torch.from_numpy(self._triangles).to(unit))[1]
 
@@ -84,13 +94,18 @@ def signed_distance(x: Tensor, start: Real, end: Real) -> Tensor:
     return torch.cat([_signed_distance(part, tail, head) for part in x.split(max(1, CHUNK // len(start)))])
 
 
-def _signed_distance(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
+def _squares(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """``(n, edges)``: squared distances."""
     # An array for each component: sums over a last axis of two are slow.
     (across, up), (right, above) = (end - start).T, (x[:, :, None] - start.T).unbind(dim=1)
     along = ((right * across + above * up) / (across.square() + up.square())).clamp(0, 1)
-    squares = (right - along * across).square() + (above - along * up).square()
+    return (right - along * across).square() + (above - along * up).square()
+
+
+def _signed_distance(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    (across, up), (right, above) = (end - start).T, (x[:, :, None] - start.T).unbind(dim=1)
     # A ray along x leaves the inside through an odd number of edges.
     below, below_end = above < 0, x[:, 1:] < end[:, 1]
     crossed = (below != below_end) & ((across * above > up * right) == below_end)
-    distance = squares.amin(dim=1).sqrt()
+    distance = _squares(x, start, end).amin(dim=1).sqrt()
     return torch.where(crossed.sum(dim=1) % 2 == 1, -distance, distance)

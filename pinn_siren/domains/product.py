@@ -72,6 +72,10 @@ class Product(Domain):
         """The pieces of the region's boundary, at all times."""
         return tuple(self._over_time(piece) for piece in self.space.pieces())
 
+    def normals_at(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices and outward unit normals of the points over the region's boundary."""
+        return self.space.normals_at(coordinates[:, :-1])
+
     def _over_time(self, piece: Piece) -> Piece:
         def place(unit: Tensor) -> tuple[Points, Tensor]:
             points, kept = piece.place(unit[:, :-1])

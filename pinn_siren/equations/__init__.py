@@ -3,7 +3,7 @@
 from .eikonal import Eikonal
 from .helmholtz import Helmholtz
 from .poisson import Poisson
-from .sources import PointSources, SurfaceStart
+from .sources import PointSources, SurfaceFactor, SurfaceStart
 from .wave import Wave
 
-__all__ = ["Eikonal", "Helmholtz", "PointSources", "Poisson", "SurfaceStart", "Wave"]
+__all__ = ["Eikonal", "Helmholtz", "PointSources", "Poisson", "SurfaceFactor", "SurfaceStart", "Wave"]

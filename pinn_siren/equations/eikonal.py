@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,26 +12,39 @@ from torch import Tensor
 
 from ..coefficients import Coefficient, values
 from ..conditions import Constraint
+from ..domains import Box, Domain, Sampler
 from ..errors import ProblemError
 from ..jet import Jet
 from ..points import Points
-from ..problem import Problem, rectangle
+from ..problem import Problem
 from ..reference import solve_eikonal
-from .sources import PointSources, surface_start
+from .roadmap import Roadmap, roadmap
+from .sources import PointSources, SurfaceFactor, surface_factor, surface_start
 
 if TYPE_CHECKING:
     from ..reference import GridSolution
+
+SURFACE_POINTS = 512
+"""How many points stand for a surface that is given as a domain."""
+AWAY = 0.02
+"""On boundaries nearer than this to a surface, in units of the domain's diagonal, rays may come out."""
 
 
 class Eikonal(Problem):
     """``velocity |grad T| = 1`` over space, with ``T = 0`` at the source: the first-arrival travel time.
 
     ``velocity``: a number or a function ``p -> (n,)``, positive. Give one of ``source``, one point or a list of points
-    (factored form, an unknown factor each, the earliest arrival shown), or ``surface``, ``(m, d)`` points where
-    T = 0 (unfactored; T is not negative). Units: time = length / velocity.
+    (factored form, an unknown factor each, the earliest arrival shown), or ``surface``, where T = 0 (T is not
+    negative): ``(m, d)`` points, or a domain, whose boundary is meant. Units: time = length / velocity.
+
+    Obstacles are what is taken out of the domain, as in ``Box(...) - Disk(...)``; paths run around them. T is then the
+    viscosity solution with state constraints (Soner 1986, doi 10.1137/0324032; Capuzzo-Dolcetta and Lions 1990):
+    no ray comes out of a boundary, ``dT/dn >= 0``. The straight distance through an obstacle solves the equation too,
+    and so do fields with valleys where no front starts, so T is also held within bounds from shortest paths over a
+    coarse map (``Roadmap``).
     """
 
-    reference_method = "factored fast marching, second order"
+    reference_method = "factored fast marching"
 
     velocity: Coefficient
     source: Sequence[Any] | None = None
@@ -40,50 +54,70 @@ class Eikonal(Problem):
         super().__post_init__()
         if (self.source is None) == (self.surface is None):
             raise ProblemError(
-                "Eikonal needs source= (one point or a list of points) or surface= (points), one of them."
+                "Eikonal needs source= (one point or a list of points) or surface= (points, or a domain), one of them."
             )
         if self.domain.has_time:
             raise ProblemError(f"Eikonal has space axes only: the travel time is the unknown; got {self.domain}.")
+        start = Points(self.domain.axes, self._start)
+        velocities = values(self.velocity, start, "velocity")
+        if velocities.is_complex() or not bool((velocities > 0).all()):
+            where = "source" if self.surface is None else "surface"
+            raise ProblemError(f"velocity must be positive; at the {where} it is {velocities.tolist()[:3]}.")
         if self.ansatz is not None:
             return
+        places = tuple(map(tuple, start.coordinates.tolist()))
+        slownesses = 1 / velocities
+        mean = float(slownesses.mean())
         if self.source is not None:
-            at = Points(self.domain.axes, torch.tensor(self._places("source"), dtype=torch.float64))
-            slownesses = 1 / values(self.velocity, at, "velocity")
-            if not bool((slownesses > 0).all()):
-                raise ProblemError(f"velocity must be positive; at the source it is {(1 / slownesses).tolist()}.")
-            ansatz = PointSources(tuple(map(tuple, at.coordinates.tolist())), tuple(slownesses.tolist()))
-            object.__setattr__(self, "ansatz", ansatz)
+            ansatz: Any = PointSources(places, tuple(slownesses.tolist()))
+        elif isinstance(self.surface, Domain):
+            ansatz = surface_factor(self.surface, mean) or surface_start(places, mean, self._size)
         else:
-            places = self._places("surface")
-            at = Points(self.domain.axes, torch.tensor(places, dtype=torch.float64))
-            slowness = float((1 / values(self.velocity, at, "velocity")).mean())
-            object.__setattr__(self, "ansatz", surface_start(places, slowness, self._size))
+            ansatz = surface_start(places, mean, self._size)
+        object.__setattr__(self, "ansatz", ansatz)
 
     @property
     def _size(self) -> float:
         return math.dist(*zip(*self.domain.bounds.values(), strict=True))
 
-    def _places(self, name: str) -> list[list[float]]:
-        """The source or surface points as ``m`` lists of ``d`` numbers."""
-        axes = self.domain.axes
+    @cached_property
+    def _start(self) -> Tensor:
+        """``(m, d)``: the sources, the surface's points, or points of the boundary that is the surface."""
+        axes, name = self.domain.axes, "surface" if self.source is None else "source"
+        given = getattr(self, name)
+        if isinstance(given, Domain):
+            return self._sampled(given)
         try:
-            places = torch.as_tensor(getattr(self, name), dtype=torch.float64)
+            places = torch.as_tensor(given, dtype=torch.float64).detach().cpu()
         except (TypeError, ValueError, RuntimeError):
-            places = torch.zeros(())
+            places = torch.empty(0)
         places = places[None] if places.ndim == 1 else places
         if places.ndim != 2 or places.shape[1] != len(axes) or not len(places):
-            raise ProblemError(
-                f"{name} must be points with the coordinates ({', '.join(axes)}), got {getattr(self, name)!r}."
-            )
+            raise ProblemError(f"{name} must be points with the coordinates ({', '.join(axes)}), got {given!r}.")
         outside = ~self.domain.contains(places)
         if bool(outside.any()):
-            raise ProblemError(f"{name} {tuple(places[outside][0].tolist())} lies outside {self.domain}.")
-        return places.tolist()
+            raise ProblemError(
+                f"{name} {tuple(places[outside][0].tolist())} lies outside {self.domain}, or in an obstacle: move it "
+                "inside."
+            )
+        return places
+
+    def _sampled(self, surface: Domain) -> Tensor:
+        if surface.axes != self.domain.axes:
+            raise ProblemError(
+                f"surface must have the axes of the domain, {', '.join(self.domain.axes)}; {surface} has "
+                f"{', '.join(surface.axes)}."
+            )
+        boundary = surface.boundary(SURFACE_POINTS, Sampler(torch.Generator().manual_seed(1))).coordinates
+        inside = boundary[self.domain.contains(boundary)]
+        if not len(inside):
+            raise ProblemError(f"The boundary of surface {surface} lies outside {self.domain}.")
+        return inside
 
     @property
     def fields(self) -> tuple[str, ...]:
         """One unknown a source; a single one keeps the name of the output."""
-        count = len(self._places("source")) if self.source is not None else 1
+        count = len(self._start) if self.source is not None else 1
         return self.outputs if count == 1 else tuple(f"u{i + 1}" for i in range(count))
 
     def observe(self, values: Tensor) -> Tensor:
@@ -100,28 +134,43 @@ class Eikonal(Problem):
         return tuple(parts)
 
     def constraints(self) -> list[Constraint]:
-        """With a surface, T = 0 at its points."""
+        """Off a box, no rays from boundaries, and the bounds of a map; T = 0 on a surface, unless that is built in."""
         stated = super().constraints()
-        if self.surface is None:
+        if not isinstance(self.domain, Box):
+            stated += [Constraint("walls", self._on_walls, self._emerging), self._roadmap.constraint(self.domain.axes)]
+        if self.surface is None or isinstance(self.ansatz, SurfaceFactor):
             return stated
-        places = torch.tensor(self._places("surface"), dtype=torch.float64)
 
         def sample(n: int, sampler: Any) -> list[Points]:
-            chosen = torch.randperm(len(places), generator=sampler.generator, device=sampler.device)[:n].cpu()
-            return [Points(self.domain.axes, places[chosen].to(device=sampler.device, dtype=sampler.dtype))]
+            chosen = torch.randperm(len(self._start), generator=sampler.generator, device=sampler.device)[:n].cpu()
+            return [Points(self.domain.axes, self._start[chosen].to(device=sampler.device, dtype=sampler.dtype))]
 
         def zero(points: list[Points], fields: list[tuple[Jet, ...]]) -> Tensor:
             return fields[0][0].value
 
         return [*stated, Constraint("surface", sample, zero)]
 
+    @cached_property
+    def _roadmap(self) -> Roadmap:
+        starts = [self._start] if self.source is None else list(self._start[:, None])
+        return roadmap(self.domain, self.velocity, starts)
+
+    def _on_walls(self, n: int, sampler: Sampler) -> list[Points]:
+        return [self.domain.boundary(n, sampler)]
+
+    def _emerging(self, points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
+        """``velocity dT/dn`` where it is negative: n leads out of the domain, and rays would come in."""
+        velocity = values(self.velocity, points[0], "velocity")
+        if self.surface is not None:
+            start = self._start.to(points[0].coordinates)
+            velocity = velocity * (torch.cdist(points[0].coordinates, start).amin(dim=1) > AWAY * self._size)
+        return tuple((velocity * u.normal_derivative).clamp(max=0.0) for u in fields[0])
+
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """Factored fast marching of second order on one grid."""
         if self.reference is not None:
             return super().finite_differences(cells)
-        return solve_eikonal(
-            rectangle(self), velocity=self.velocity, source=self.source, surface=self.surface, cells=cells
-        )
+        return solve_eikonal(self.domain, velocity=self.velocity, source=self.source, surface=self.surface, cells=cells)
 
 
 __all__ = ["Eikonal", "PointSources"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..domains import Ball, Box, Disk, Domain, Polygon, from_configuration
 from ..jet import Jet, JetPoints, jet
 from ..jet.functions import sqrt
 from ..points import Points
@@ -65,7 +68,33 @@ class SurfaceStart:
         return -self.width * torch.logsumexp(-torch.sqrt(square + (0.1 * self.width) ** 2) / self.width, dim=1)
 
 
-def surface_start(places: list[list[float]], slowness: float, size: float) -> SurfaceStart:
+@dataclass(frozen=True, eq=False)
+class SurfaceFactor:
+    """The ansatz ``T = slowness D (1 + u)``, with ``D`` the distance to a shape's boundary: zero on it, kinks included.
+
+    ``surface``: the shape's ``configuration()``, plain values that a file can hold.
+    """
+
+    surface: dict[str, Any]
+    slowness: float
+
+    def __call__(self, p: Points, u: Jet) -> Jet:
+        """The travel time from the raw field."""
+        return self.slowness * jet(lambda q: self._shape.level(q.coordinates).abs(), p) * (1 + u)
+
+    @cached_property
+    def _shape(self) -> Domain:
+        return from_configuration(self.surface)
+
+
+def surface_factor(surface: Domain, slowness: float) -> SurfaceFactor | None:
+    """The factored form for a shape whose level is the distance to its boundary; None for set operations."""
+    if not isinstance(surface, Box | Disk | Ball | Polygon):
+        return None
+    return SurfaceFactor(surface.configuration(), slowness)
+
+
+def surface_start(places: Sequence[tuple[float, ...]], slowness: float, size: float) -> SurfaceStart:
     """The start for a surface in a domain of a size: 256 of its points at most, smoothed over a twentieth of it."""
     stride = math.ceil(len(places) / 256)
-    return SurfaceStart(tuple(tuple(place) for place in places[::stride]), slowness, size / 20)
+    return SurfaceStart(tuple(places[::stride]), slowness, size / 20)

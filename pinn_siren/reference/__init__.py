@@ -1,14 +1,15 @@
 """Finite-difference solutions, on three grids each, with their error bars."""
 
+from .cells import cell_weights, weighted
 from .cfl import cfl_limit, check_cfl
 from .convergence import converge, estimate, extrapolate
 from .eikonal import solve_eikonal
-from .grid import GridSolution, Reference
+from .grid import GridSolution, Reference, masked
 from .helmholtz import solve_helmholtz
 from .poisson import solve_poisson
 from .wave import solve_wave
 
 __all__ = [
-    "GridSolution", "Reference", "cfl_limit", "check_cfl", "converge", "estimate", "extrapolate",
-    "solve_eikonal", "solve_helmholtz", "solve_poisson", "solve_wave",
+    "GridSolution", "Reference", "cell_weights", "cfl_limit", "check_cfl", "converge", "estimate", "extrapolate",
+    "masked", "solve_eikonal", "solve_helmholtz", "solve_poisson", "solve_wave", "weighted",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Travel times on a box: factored fast marching from points, fast marching from a surface."""
+"""Travel times: factored fast marching from points and surfaces, around obstacles."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Any
 import eikonalfm
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 
 from ..coefficients import Coefficient
-from ..domains import Box
+from ..domains import Box, Domain
 from ..errors import ProblemError
 from ..points import Points
 from .grid import GridSolution
 from .lines import Grid, Real, space_dimensions, uniform
 from .marching import march
+from .nearest import Boundary
 from .stencil import positive
 
 
 def solve_eikonal(
-    domain: Box,
+    domain: Domain,
     *,
     velocity: Coefficient,
     source: Sequence[float] | Sequence[Sequence[float]] | None = None,
@@ -29,41 +31,68 @@ def solve_eikonal(
     cells: Mapping[str, int],
     output: str = "u",
 ) -> GridSolution:
-    """Solve ``velocity |grad u| = 1`` on a box of 1 to 3 space axes: the first-arrival time from where u = 0.
+    """Solve ``velocity |grad u| = 1`` over 1 to 3 space axes: the first-arrival time from where u = 0.
 
-    ``source``: one point (d floats) or a list of points, each solved in the factored form ``u = |x - s| tau(x)``, whose
-    factor is smooth at the source, by second-order fast marching (Treister and Haber 2016,
-    doi 10.1016/j.jcp.2016.08.012; package eikonalfm), then the earliest arrival. A source between nodes takes the
-    multilinear interpolation of the factors from the 2^d nodes around it, which is second order too.
+    ``source``: one point (d floats) or a list of points, the earliest arrival over all. ``surface``: (m, d) points
+    where u = 0, or a domain: its boundary, as far as it lies in ``domain``.
 
-    ``surface``: (m, d) points where u = 0. Second-order fast marching without a factor, started from the straight-ray
-    times of all nodes within three cells of a point. It is second order where the points are much denser than the
-    grid; a lone point is a singular source, first order: give it as ``source``.
+    All are solved in the factored form ``u = D tau``, D the distance to the source or surface, by fast marching of
+    second order. On a box with point sources tau is smooth there (Treister and Haber 2016,
+    doi 10.1016/j.jcp.2016.08.012; package eikonalfm); a source between nodes takes the multilinear interpolation of
+    the factors from the 2^d nodes around it, which is second order too. For a surface see ``march``; where the velocity
+    is constant, its times are as exact as D.
 
-    Paths stay in the box: where the fastest one would leave it, the time is that of the fastest path inside.
-    First arrivals have kinks where fronts meet; there, and where the velocity jumps, the order is one locally. In 1D
-    the slowness is integrated (midpoint rule, second order).
+    On another domain than a box, paths stay inside: obstacles constrain the state (Soner 1986, doi 10.1137/0324032;
+    Capuzzo-Dolcetta and Lions 1990, doi 10.1090/S0002-9947-1990-0951880-0), see ``medium``. The order is then about
+    1.3 behind curved obstacles, which tangents leave with an unbounded curvature of the field, and 1 behind corners.
 
-    ``velocity`` > 0: a number or ``callable(Points) -> (n,)``. ``cells``: equal cells an axis.
-    Returns ``values[output]`` of shape (cells + 1, ...). Raises ``ProblemError`` where the velocity is not positive and
-    finite, points lie outside the box or have another shape, or not exactly one of source and surface is given.
+    First arrivals have kinks where fronts meet; there, and where the velocity jumps, the order is one locally. On a box
+    in 1D the slowness is integrated (midpoint rule, second order).
+
+    ``velocity`` > 0: a number or ``callable(Points) -> (n,)``. ``cells``: equal cells an axis of the box around the
+    domain. Returns ``values[output]`` of shape (cells + 1, ...), NaN outside the domain and where no path on the grid
+    leads. Raises ``ProblemError`` where the velocity is not positive and finite, points lie outside the domain or have
+    another shape, or not exactly one of source and surface is given.
     """
-    space_dimensions(domain, "eikonal", time=False)
+    box = Box(**domain.bounds)
+    space_dimensions(box, "eikonal", time=False)
     if (source is None) == (surface is None):
         raise ProblemError("The eikonal equation needs source= or surface=, one of them.")
-    places = _places(domain, source if surface is None else surface, "source" if surface is None else "surface")
-    grid = uniform(domain, cells)
-    if len(grid.lines) == 1:
-        times = _integrate(grid, velocity, places)
-    elif surface is not None:
-        times = march(grid, positive(velocity, grid.points(), "velocity"), velocity, places)
+    grid = uniform(box, cells)
+    if isinstance(surface, Domain):
+        times = march(grid, domain, velocity, _feet(grid, domain, surface))
     else:
-        field = positive(velocity, grid.points(), "velocity").reshape(grid.shape)
-        times = np.min([_from_point(grid, field, place) for place in places], axis=0)
+        places = _places(domain, source if surface is None else surface, "source" if surface is None else "surface")
+        times = _from_points(grid, domain, velocity, places, apart=surface is None)
+    times = np.where(np.isfinite(times), times, np.nan)
     return GridSolution({line.name: line.nodes for line in grid.lines}, {output: times.reshape(grid.shape)})
 
 
-def _places(domain: Box, given: Any, name: str) -> Real:
+def _feet(grid: Grid, domain: Domain, surface: Domain) -> Real:
+    """(size, d): the nearest points of a domain's boundary."""
+    if surface.axes != domain.axes:
+        raise ProblemError(f"surface {surface} must have the axes {', '.join(domain.axes)} of {domain}.")
+    boundary = Boundary(surface, min(float(line.steps[0]) for line in grid.lines), within=domain)
+    if not len(boundary.samples):
+        raise ProblemError(f"The boundary of the surface {surface} lies outside {domain}.")
+    return boundary.feet(grid.points().coordinates.numpy())[0]
+
+
+def _from_points(grid: Grid, domain: Domain, velocity: Coefficient, places: Real, apart: bool) -> Real:
+    """(size,): the earliest arrival; from sources that lie ``apart``, each solved alone."""
+    nodes = grid.points().coordinates
+    if isinstance(domain, Box) and len(grid.lines) == 1:
+        return _integrate(grid, velocity, places)
+    if not apart:
+        return march(grid, domain, velocity, places[KDTree(places).query(nodes.numpy())[1]])
+    if isinstance(domain, Box):
+        field = positive(velocity, grid.points(), "velocity").reshape(grid.shape)
+        return np.asarray(np.min([_from_point(grid, field, place) for place in places], axis=0)).ravel()
+    found = [march(grid, domain, velocity, np.broadcast_to(place, nodes.shape)) for place in places]
+    return np.asarray(np.min(found, axis=0))
+
+
+def _places(domain: Domain, given: Any, name: str) -> Real:
     """(m, d): the given points. Raises ``ProblemError`` for another shape, or points outside."""
     dimensions = len(domain.axes)
     tensor = given.detach().cpu() if isinstance(given, torch.Tensor) else given

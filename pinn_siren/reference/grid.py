@@ -16,10 +16,12 @@ class GridSolution:
 
     ``coordinates``: axis name to its ascending nodes, both ends included, in the problem's order of axes.
     ``values``: output name to an array with one dimension an axis, in that same order; NaN at masked nodes.
+    ``weights``: quadrature weights in the grid's shape, where the domain is no box (``cell_weights``).
     """
 
     coordinates: dict[str, NDArray[np.float64]]
     values: dict[str, Array]
+    weights: NDArray[np.float64] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -31,14 +33,27 @@ class GridSolution:
         return np.stack([m.ravel() for m in np.meshgrid(*self.coordinates.values(), indexing="ij")], axis=1)
 
     def quadrature(self) -> NDArray[np.float64]:
-        """Trapezoidal weights of the nodes, in the grid's shape."""
+        """The weights of the nodes, in the grid's shape: its own, or trapezoidal ones."""
+        if self.weights is not None:
+            return self.weights
         weights = np.ones(())
         for nodes in self.coordinates.values():
-            w = np.zeros(len(nodes))
-            w[:-1] += np.diff(nodes) / 2
-            w[1:] += np.diff(nodes) / 2
-            weights = np.multiply.outer(weights, w)
+            weights = np.multiply.outer(weights, trapezoidal(nodes))
         return weights
+
+
+def masked(values: Array, outside: NDArray[np.bool_]) -> Array:
+    """The values, NaN outside: in both parts of complex ones, since files and pictures show the parts."""
+    blank = complex(np.nan, np.nan) if np.iscomplexobj(values) else np.nan
+    return np.asarray(np.where(outside, blank, values))
+
+
+def trapezoidal(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,): the weights of the trapezoidal rule on ascending nodes."""
+    weights = np.zeros(len(nodes))
+    weights[:-1] += np.diff(nodes) / 2
+    weights[1:] += np.diff(nodes) / 2
+    return weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from ..domains import Box
+from ..domains import Box, Product
 from ..errors import NoReferenceError
 from ..points import TIME
 from ..problem import Problem
 from .block import Block
+from .cells import weighted
+from .cut import cut_nodes
 from .discrete import Discretization, Source
 from .grid import GridSolution
 from .levels import march, quotients
@@ -63,7 +65,7 @@ def affordable(problem: Problem, cells: Mapping[str, int]) -> dict[str, int]:
 def _nodes(problem: Problem, cells: Mapping[str, int]) -> Nodes:
     domain = problem.domain
     if not isinstance(domain, Box):
-        raise NoReferenceError(f"The finite-difference solver works on a Box, not on {domain}.")
+        return cut_nodes(domain.space if isinstance(domain, Product) else domain, cells)
     if len(domain.space_axes) > 3:
         raise NoReferenceError(f"The finite-difference solver takes up to 3 space axes; {domain} has more: {GIVE}")
     orders = {a: problem.order(a) for a in domain.space_axes}
@@ -101,7 +103,8 @@ def _reported(problem: Problem, nodes: Nodes, times: np.ndarray, found: Field) -
     outputs = outputs[np.ix_(*kept.values())]
     values = {name: np.ascontiguousarray(outputs[..., i]) for i, name in enumerate(problem.outputs)}
     if problem.free_constant:
-        weights = GridSolution({a: coordinates[a][kept[a]] for a in kept}, {}).quadrature()
+        grid = GridSolution({a: coordinates[a][kept[a]] for a in kept}, {})
+        weights = weighted(problem.physical_domain, grid).quadrature()
         for name, u in values.items():
             known = ~np.isnan(u)
             values[name] = u - np.average(u[known], weights=weights[known])
