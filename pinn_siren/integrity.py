@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .reference import Reference
 from .storage import StoredSolution
 
 
@@ -20,6 +21,15 @@ def checksums(stored: StoredSolution) -> dict[str, str]:
         "history/": stored.history,
     }
     return {prefix + name: _digest(array) for prefix, arrays in groups.items() for name, array in arrays.items()}
+
+
+def reference_checksums(reference: Reference | None) -> dict[str, str]:
+    """A SHA-256 of every array in ``reference.h5``, by its grid and name; none where there is no reference."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for k, grid in enumerate(reference.levels if reference is not None else ()):
+        weights = {} if grid.weights is None else {"weights": grid.weights}
+        arrays |= {f"grid {k}: {name}": a for name, a in (grid.coordinates | grid.values | weights).items()}
+    return {f"reference.h5, {name}": _digest(array) for name, array in arrays.items()}
 
 
 def _digest(array: NDArray[Any]) -> str:

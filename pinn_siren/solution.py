@@ -20,7 +20,7 @@ from .ansatz.hard import HardConditions
 from .domains import Domain, from_configuration
 from .equations import Eikonal, PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
-from .integrity import checksums
+from .integrity import checksums, reference_checksums
 from .jet import Jet, make_plan
 from .model import Model
 from .networks import OURS, TORCH, describe, rebuild
@@ -137,7 +137,8 @@ class Solution:
             write_reference(folder / "reference.h5", found.reference, environment(), title)
         else:
             (folder / "reference.h5").unlink(missing_ok=True)
-        write_text(folder / "report.json", self.report.to_json(checksums(stored)))
+        sums = checksums(stored) | reference_checksums(found.reference)
+        write_text(folder / "report.json", self.report.to_json(sums))
         draw(folder / "figure.png", stored)
         if describe(self.model.network) is None:
             name = type(self.model.network).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ _VERSION = 1
 # Written by this module into every file, so that they do not come back as the caller's attributes.
 _OWN = ("Conventions", "title", "source", "history", "references", "file_format", "axes")
 _OWN_OF_REFERENCE = ("method", "formal_order", "observed_order", "reference_error", "seconds", "grid_sizes")
+_TEMPORARY = re.compile(r"\.[^.]+\.[0-9a-f]{8}\.(h5|json|png|pt)")
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError)
 
 
@@ -97,7 +99,8 @@ def make_folder(folder: str | Path) -> Path:
 def locked(folder: str | Path) -> Iterator[None]:
     """Hold a folder, made if need be, against a second run; raises :class:`StorageError` where one holds it.
 
-    The lock is the operating system's and ends with the process, however that ends.
+    The lock is the operating system's and ends with the process, however that ends. Half-written temporaries that a
+    killed run left are removed.
     """
     folder = Path(folder)
     made = [f for f in (folder, *folder.parents) if not f.exists()]
@@ -113,6 +116,8 @@ def locked(folder: str | Path) -> Iterator[None]:
                 raise StorageError(
                     f"Another run writes into {folder}: wait for it, or name another folder with --out."
                 ) from None
+            for left in [f for f in path.parent.iterdir() if _TEMPORARY.fullmatch(f.name)]:
+                left.unlink(missing_ok=True)
             try:
                 yield
             finally:

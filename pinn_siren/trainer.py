@@ -185,7 +185,7 @@ class Trainer:
 
     def _state(self, loop: Loop, elapsed: float) -> dict[str, Any]:
         return {
-            "made": self.made_by(),
+            "made": self.made_by() | _numbered([*(stage for stage, _ in self.outcomes), loop.stage]),
             "weights": self.model.state_dict(),
             "loop": loop.state(),
             "ends": [dataclasses.asdict(outcome) for _, outcome in self.outcomes],
@@ -226,7 +226,8 @@ class Trainer:
         state = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
         if state is None:
             return 0
-        mine, theirs = self.made_by(), state["made"]
+        theirs, stated = state["made"], _numbered(stages)
+        mine = self.made_by() | {name: stated.get(name, "none") for name in theirs if name.startswith("stage ")}
         other = [
             f"{name}: {theirs.get(name)} there, {mine[name]} here" for name in mine if mine[name] != theirs.get(name)
         ]
@@ -261,3 +262,8 @@ class Trainer:
             interrupted=any(o.end == "interrupted" for _, o in self.outcomes),
         )
         return Solution(self.problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
+
+
+def _numbered(stages: Sequence[Stage]) -> dict[str, str]:
+    """What each stage is, by its number."""
+    return {f"stage {k}": str(stage) for k, stage in enumerate(stages, 1)}

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .domains import Domain
-from .integrity import checksums
+from .errors import UsageError
+from .integrity import checksums, reference_checksums
 from .reference import GridSolution, Reference, estimate, weighted
 from .solution import Solution, read_report
 from .storage import StoredSolution, read_reference, read_solution
@@ -37,7 +38,7 @@ def verify(folder: str | Path) -> tuple[Report, list[str]]:
         found += _reference(reference, stored)
     found += _weights(solution.shape.physical, stored, reference)
     found += _figures(report, stored, reference)
-    found += _checksums(folder, stored, found)
+    found += _checksums(folder, checksums(stored) | reference_checksums(reference), found)
     return report, found
 
 
@@ -78,7 +79,7 @@ def _compare(name: str, stored: StoredSolution, again: NDArray[Any], who: str) -
     gap[np.isnan(kept) & np.isnan(again)] = 0.0
     gap[np.isnan(gap)] = np.inf
     worst = np.unravel_index(np.argmax(gap), gap.shape)
-    if gap[worst] <= FIELD_TOLERANCE * np.nanmax(np.abs(again)):
+    if gap[worst] <= FIELD_TOLERANCE * np.nanmax(np.abs(again), initial=0.0):
         return []
     place = ", ".join(f"{a}={nodes[i]:.6g}" for (a, nodes), i in zip(stored.coordinates.items(), worst, strict=True))
     return [f"{name} at {place} is {kept[worst]:.9g}; {who} {again[worst]:.9g}."]
@@ -86,7 +87,10 @@ def _compare(name: str, stored: StoredSolution, again: NDArray[Any], who: str) -
 
 def _figures(report: Report, stored: StoredSolution, reference: Reference | None) -> list[str]:
     """The report's figures against those of the stored fields."""
-    order, bar = estimate(reference.levels, reference.formal_order) if reference else (None, None)
+    try:
+        order, bar = estimate(reference.levels, reference.formal_order) if reference else (None, None)
+    except UsageError as error:
+        return [f"reference.h5 cannot be judged. {error}"]
     outputs = tuple(json.loads(stored.network_configuration)["outputs"])
     grid = GridSolution(stored.coordinates, {}, stored.weights)
     again = judge(grid, stored.fields, outputs, order, bar, report.tolerance)
@@ -103,10 +107,13 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _checksums(folder: Path, stored: StoredSolution, already: list[str]) -> list[str]:
+def _checksums(folder: Path, now: dict[str, str], already: list[str]) -> list[str]:
     """What the comparisons above cannot see: any array that is not the one that was written."""
     written = json.loads((folder / "report.json").read_text(encoding="utf-8")).get("checksums", {})
-    now = checksums(stored)
     named = {line.split()[0] for line in already}
     changed = [n for n in sorted(written.keys() | now.keys()) if written.get(n) != now.get(n) and n not in named]
-    return [f"{name} in solution.h5 is not what was written: its checksum differs." for name in changed]
+    return [f"{_place(name)} is not what was written: its checksum differs." for name in changed]
+
+
+def _place(name: str) -> str:
+    return name if name.startswith("reference.h5") else f"{name} in solution.h5"
