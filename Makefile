@@ -3,10 +3,14 @@ BIN := .venv/bin
 # One BLAS thread keeps the sparse factorizations of the references fast.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: solve test lint clean
+.PHONY: solve gallery test lint clean
 
 solve: .venv/installed
 	$(BIN)/pinn-siren solve problems/poisson.py problems/eikonal.py problems/helmholtz.py problems/wave.py --tolerance 1e-2
+
+# Every problem of the gallery over three seeds: results/gallery.md. A run that was stopped goes on.
+gallery: .venv/installed
+	$(BIN)/python benchmarks/gallery.py --seeds 3
 
 test: lint
 	$(BIN)/python -m pytest -n auto

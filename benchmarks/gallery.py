@@ -2,14 +2,18 @@
 
     python benchmarks/gallery.py --seeds 3
 
-writes results/gallery.md and the pictures of the first seed to results/pictures/.
+writes results/gallery.md and the pictures of the first seed to results/pictures/. Runs that are done are kept in
+results/gallery.json and not repeated on the same machine with the same arguments and the same code, so that a run that
+was stopped goes on.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import platform
 import statistics
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +24,7 @@ import tyro
 from pinn_siren import Solution, solve
 from pinn_siren.files import load_problem
 from pinn_siren.plots import draw
+from pinn_siren.provenance import environment
 from pinn_siren.storage import read_solution, write_text
 from pinn_siren.validation import Report
 
@@ -32,29 +37,45 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Options:
-    """Which problems, how often, to which tolerance."""
+    """Which problems, how often, to which tolerance, within how many seconds each."""
 
-    names: tuple[str, ...] = ("poisson", "eikonal", "helmholtz", "wave", "allen_cahn")
+    names: tuple[str, ...] = (
+        "poisson", "poisson_disks", "poisson_polygon", "eikonal", "eikonal_obstacle", "helmholtz", "helmholtz_lens",
+        "helmholtz_obstacle", "wave", "wave_2d", "allen_cahn", "plate", "elasticity",
+    )  # fmt: skip
     seeds: int = 3
     tolerance: float = 1e-2
+    budget: float | None = 90.0
 
 
 def main(options: Options) -> None:
-    """Solve every problem with every seed, and write the table."""
+    """Solve every problem with every seed, and write the table after each."""
+    kept = ROOT / "results" / "gallery.json"
+    made = {"machine": _machine(), "code": environment().get("git_commit", ""), "tolerance": options.tolerance,
+            "budget": options.budget}  # fmt: skip
+    done = json.loads(kept.read_text()) if kept.exists() else {}
+    runs: dict[str, str] = done.get("runs", {}) if done.get("made") == made else {}
     rows = []
     for name in options.names:
-        problem = load_problem(ROOT / "problems" / f"{name}.py")
-        reports = []
         for seed in range(options.seeds):
-            solution = solve(problem, tolerance=options.tolerance, seed=seed)  # type: ignore[arg-type]
-            reports.append(solution.report)
-            print(f"{name}, seed {seed}\n{solution.report}\n", flush=True)
-            if seed == 0:
-                picture(solution, name)
-        rows.append(row(name, reports))
-    text = HEAD + "\n".join(rows) + "\n\n" + footnote(options)
-    write_text(ROOT / "results" / "gallery.md", text)
-    print(text)
+            if f"{name} {seed}" not in runs:
+                runs[f"{name} {seed}"] = run(name, seed, options)
+                write_text(kept, json.dumps({"made": made, "runs": runs}))
+        rows.append(row(name, [Report.from_json(runs[f"{name} {seed}"]) for seed in range(options.seeds)]))
+        write_text(ROOT / "results" / "gallery.md", HEAD + "\n".join(rows) + "\n\n" + footnote(options))
+    print((ROOT / "results" / "gallery.md").read_text())
+
+
+def run(name: str, seed: int, options: Options) -> str:
+    """The report of one run, as JSON; the first seed's solution and picture are kept."""
+    problem = load_problem(ROOT / "problems" / f"{name}.py")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        solution = solve(problem, tolerance=options.tolerance, seed=seed, budget=options.budget)
+    print(f"{name}, seed {seed}\n{solution.report}\n", flush=True)
+    if seed == 0:
+        picture(solution, name)
+    return solution.report.to_json({})
 
 
 def picture(solution: Solution, name: str) -> None:
@@ -68,7 +89,7 @@ def picture(solution: Solution, name: str) -> None:
 def row(name: str, reports: list[Report]) -> str:
     """One line of the table."""
     first = reports[0]
-    method = "Adam, L-BFGS" if any("LBFGS" in r.method for r in reports) else "Adam"
+    method = ", ".join(dict.fromkeys(stage.split()[0] for r in reports for stage in r.method.split(" + ")))
     verdicts = ", ".join(sorted({r.verdict for r in reports}))
     cells = [
         name,
@@ -95,11 +116,16 @@ def middle(reports: list[Report], of: Callable[[Report], float | None], form: st
 
 def footnote(options: Options) -> str:
     """How the table was made."""
-    machine = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    limit = "" if options.budget is None else f", at most {options.budget:g} seconds a solve"
+    arguments = f"--seeds {options.seeds} --tolerance {options.tolerance:g} --budget {options.budget}"
     return (
-        f"Relative L2 errors, median [range] of {options.seeds} seeds, tolerance {options.tolerance:g}; {machine}, "
-        f"float64, torch {torch.__version__}. Made by `python benchmarks/gallery.py --seeds {options.seeds}`.\n"
+        f"Relative L2 errors, median [range] of {options.seeds} seeds, tolerance {options.tolerance:g}{limit}; "
+        f"{_machine()}. Made by `python benchmarks/gallery.py {arguments}`.\n"
     )
+
+
+def _machine() -> str:
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads, float64, torch {torch.__version__}"
 
 
 if __name__ == "__main__":
