@@ -1,4 +1,4 @@
-"""Solve partial differential equations with sine networks, checked against classical solvers."""
+"""Solve partial differential equations with neural networks, checked against classical solvers."""
 
 from .conditions import PML, Absorbing, Condition, Data, Dirichlet, Initial, Integral, Neumann, Periodic, Robin
 from .domains import Ball, Box, Disk, Mesh, Polygon, Region, Sampler

@@ -38,7 +38,7 @@ def solve(
     causal: bool = False,
     resampling: ResamplingName = "uniform",
 ) -> Solution:
-    """Solve a problem with a sine network.
+    """Solve a problem with a network, a ``Siren`` unless given.
 
     ``method``: ``"auto"``, ``"adam"`` or ``"lbfgs"``; ``tolerance``: the relative L2 error to aim at, judged by the
     residuals at fresh points; ``budget``: seconds, none unless given; ``steps``: of the last stage at most;

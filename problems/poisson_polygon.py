@@ -1,7 +1,7 @@
 """Poisson equation on an arrow, with a manufactured solution: laplacian u = -2 pi^2 cos(pi x) cos(pi y).
 
 The outline has a re-entrant corner at the origin. This solution is smooth there; that of laplacian u = -1 with u = 0 on
-the outline grows like r^(pi / angle) from such a corner, so neither a sine network nor finite differences would reach
+the outline grows like r^(pi / angle) from such a corner, so neither a smooth network nor finite differences would reach
 their usual accuracy.
 """
 
