@@ -30,8 +30,8 @@ class Solve:
     """Problem files: Python files that set `problem`."""
     out: Folder = None
     """Folder of the results (with several files: of their folders); results/<file name> unless given."""
-    method: Literal["auto", "adam", "lbfgs"] = "auto"
-    """How to train."""
+    method: Literal["auto", "least-squares", "lbfgs", "adam"] = "auto"
+    """How to solve."""
     tolerance: float = 1e-6
     """The relative L2 error to aim at."""
     steps: Count = None

@@ -12,7 +12,7 @@ from .conditions import Boundary
 from .domains import Sampler
 from .errors import NoReferenceError
 from .jet import Plan, is_linear
-from .plan import make_stages
+from .plan import TRAINED, make_stages
 from .points import Points
 from .problem import Problem, record
 from .siren import count_parameters
@@ -120,6 +120,7 @@ def _reference(problem: Problem) -> str:
 
 def _method(trainer: Trainer) -> str:
     stages = ", then ".join(f"{s.name} for {s.steps} steps at most" for s in make_stages().stages)
+    stages = f"least squares on frozen sine features; where these stay above {TRAINED:g}: {stages}"
     return f"{stages}; a network of {count_parameters(trainer.model)} parameters"
 
 

@@ -17,8 +17,6 @@ from .errors import ResidualError
 from .loss import Objective
 from .optimizers import Stage, Update
 
-RECORD_EVERY = 10
-CHECK_EVERY = 100
 SAFETY = 3.0
 """A stage ends at the tolerance where its estimate is this much below: the estimate has the error's size, no more."""
 STALL_CHECKS, STALL_GAIN = 10, 0.9
@@ -28,7 +26,7 @@ MEMORIZED = 30.0
 MOST_POINTS = 40_000
 SAVE_SECONDS = 20.0
 
-End = Literal["steps", "tolerance", "stalled", "budget", "interrupted", "diverged"]
+End = Literal["steps", "tolerance", "converged", "rounding", "size", "stalled", "budget", "interrupted", "diverged"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class Loop:
             ) as bar:
                 while self.number < self.stage.steps:
                     self._step()
-                    if self.number % RECORD_EVERY and self.number != self.stage.steps:
+                    if self.number % self.stage.cadence[0] and self.number != self.stage.steps:
                         continue
                     outcome = self._look(bar)
                     if outcome is not None:
@@ -132,13 +130,15 @@ class Loop:
         self.kept, self.kept_at = weights, self.number
         self.record()
         self._show(bar)
-        if self.number % CHECK_EVERY == 0 or self.number == self.stage.steps:
+        if self.number % self.stage.cadence[1] == 0 or self.number == self.stage.steps:
             self.estimate = self.objective.estimate()
             self.checks.append(self.estimate)
             if SAFETY * self.estimate <= self.tolerance:
                 return self._end("tolerance", f"estimated error {self.estimate:.1e}", self.number)
             if self.tolerance and self._stalled():
                 return self._end("stalled", f"stalled at an estimated error of {self.estimate:.1e}", self.number)
+        if self.update is not None and self.update.done:
+            return self._end("converged", f"converged at an estimated error of {self.estimate:.1e}", self.number)
         if time.perf_counter() > self.deadline:
             return self._end("budget", "the budget is spent", self.number)
         if self.save is not None and time.perf_counter() - self.saved_at >= SAVE_SECONDS:

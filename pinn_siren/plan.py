@@ -7,31 +7,45 @@ from dataclasses import dataclass
 from .errors import UsageError, expect_whole, suggest
 from .optimizers import LBFGS, Adam, Stage
 
-METHODS = ("auto", "adam", "lbfgs")
+METHODS = ("auto", "least-squares", "lbfgs", "adam")
 WARM_UP = 200
 ADAM_STEPS, LBFGS_STEPS = 5_000, 6_000
+TRAINED = 3e-3
+"""What training of this size reaches at once: least squares that estimates less is not trained further."""
+SEARCH_SECONDS = 30.0
+"""How long ``"auto"`` searches for features, or a third of the budget, before it trains."""
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """The stages of a solve, in order, and why these."""
+    """Whether sine features are searched for first, the stages that train otherwise, in order, and why these."""
 
+    frozen: bool
     stages: tuple[Stage, ...]
     reason: str
 
 
-def make_stages(method: str = "auto", steps: int | None = None) -> StagePlan:
+def make_stages(method: str = "auto", steps: int | None = None, training: bool = False) -> StagePlan:
     """The stages for a method; ``steps`` limits the last one. Raises ``UsageError`` for another method or no steps.
 
-    ``"adam"``: Adam alone, on fresh points every step. ``"lbfgs"``: L-BFGS after a short run of Adam, which takes the
-    network out of the start, where second-order information is of no use. ``"auto"``: the same.
+    ``"least-squares"``: random sine features, frozen, their sum solved for (``bandwidth.Search``). ``"adam"``: Adam
+    alone, on fresh points every step. ``"lbfgs"``: L-BFGS after a short run of Adam, which takes the network out of
+    the start, where second-order information is of no use. ``"auto"``: least squares, and ``"lbfgs"`` where that stays
+    above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise.
     """
     if steps is not None:
         expect_whole("steps", steps, 1)
-    if method == "adam":
-        return StagePlan((Adam(steps=steps or ADAM_STEPS),), "Adam on fresh points every step, as asked")
     if method not in METHODS:
         raise UsageError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{suggest(method, METHODS)}")
+    if method == "adam":
+        return StagePlan(False, (Adam(steps=steps or ADAM_STEPS),), "Adam on fresh points every step, as asked")
+    if method == "least-squares":
+        return StagePlan(True, (), "frozen sine features by least squares, as asked")
     warm = Adam(steps=min(WARM_UP, steps or WARM_UP), schedule="constant")
-    reason = "as asked" if method == "lbfgs" else "quasi-Newton steps converge fastest on smooth fields of this size"
-    return StagePlan((warm, LBFGS(steps=steps or LBFGS_STEPS)), f"Adam to leave the start, then L-BFGS: {reason}")
+    stages = (warm, LBFGS(steps=steps or LBFGS_STEPS))
+    if method == "auto" and not training and steps is None:
+        return StagePlan(
+            True, stages, "least squares finds smooth fields to many digits; what it does not, Adam and L-BFGS train"
+        )
+    why = "as asked" if method == "lbfgs" else "an argument was given that only training has"
+    return StagePlan(False, stages, f"Adam to leave the start, then L-BFGS: {why}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from torch import nn
 
 from .ansatz.derive import Choice
 from .balance import BalanceName
-from .errors import expect_positive
-from .plan import make_stages
+from .bandwidth import Search
+from .errors import UsageError, expect_positive
+from .plan import SEARCH_SECONDS, TRAINED, make_stages
 from .problem import Problem
 from .resampling import ResamplingName
 from .solution import Solution
@@ -40,8 +42,9 @@ def solve(
 ) -> Solution:
     """Solve a problem with a network, a ``Siren`` unless given.
 
-    ``method``: ``"auto"``, ``"adam"`` or ``"lbfgs"``; ``tolerance``: the relative L2 error to aim at, judged by the
-    residuals at fresh points; ``budget``: seconds, none unless given; ``steps``: of the last stage at most;
+    ``method``: ``"auto"``, ``"least-squares"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``); ``tolerance``: the
+    relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none unless given;
+    ``steps``: of the last stage at most;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
     device and thread count; the others, ``conditions``, ``balance``, ``causal`` and ``resampling`` among them, as for
     ``Trainer``. ``exact`` never steers the solve: removing it leaves the weights bit for bit the same.
@@ -52,17 +55,31 @@ def solve(
     if budget is not None:
         expect_positive("budget, in seconds,", budget)
     started = time.perf_counter()
-    plan = make_stages(method, steps)
+    plain = (network, points) == (None, None) and dtype == torch.float64 and conditions == "auto"
+    plan = make_stages(method, steps, training=not plain or bool(balance) or causal or resampling != "uniform")
+    if plan.frozen and not plan.stages and not plain:
+        raise UsageError(
+            "least-squares takes its own network, points and form of conditions, in float64: leave out network=, "
+            "points=, dtype= and conditions=, or use another method."
+        )
     trainer = Trainer(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
-        progress=progress,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
+        progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling,
     )  # fmt: skip
+    if plan.frozen:
+        whole = math.inf if budget is None else budget
+        limit = min(whole / 3, SEARCH_SECONDS) if plan.stages else whole
+        found = Search(problem, trainer.scales, tolerance, seed, started + limit).run()
+        if not plan.stages or found.end in ("tolerance", "interrupted") or found.estimate <= TRAINED:
+            trainer.adopt(found)
+            return trainer.solution(tolerance=tolerance)
     first = trainer.resume(plan.stages) if resume else 0
     for stage in plan.stages[first:]:
         left = None if budget is None else budget - (time.perf_counter() - started)
         outcome = trainer.run(stage, tolerance=tolerance, budget=left)
         if outcome.end in ("tolerance", "budget", "interrupted"):
             break
+    if plan.frozen and outcome.end != "interrupted" and found.estimate < outcome.estimate:
+        trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .ansatz.derive import Choice, choose, held
+from .ansatz.derive import BuiltIn, Choice, choose, held
 from .balance import BalanceName, make_balance
+from .bandwidth import Found
 from .build import blindness, build_model, default_points, device_name, pick_device, zero_mean
 from .causal import make_causal
 from .check import StatementWarning, check
@@ -25,7 +26,7 @@ from .errors import ResidualError, UsageError, expect_whole
 from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
-from .optimizers import Stage
+from .optimizers import LeastSquares, Stage
 from .problem import Problem
 from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
@@ -173,6 +174,16 @@ class Trainer:
         self.steps = steps + outcome.steps
         self.outcomes.append((stage, outcome))
         return outcome
+
+    def adopt(self, found: Found) -> None:
+        """Take the sine features that a search found, with all conditions in the residual, for the solution."""
+        sampler = self.objective.sampler
+        built = BuiltIn(self.problem.ansatz)
+        model = build_model(self.problem, self.scales, found.network, self.dtype, self.seed, built).to(sampler.device)
+        self.objective = Objective(System(self.problem), model, found.points, self.scales, sampler)
+        self.seconds = max(self.seconds, found.seconds) if self.outcomes else self.seconds + found.seconds
+        self.outcomes.append((LeastSquares(), Outcome(found.end, found.reason, found.attempts, found.estimate)))
+        self.history = {name: list(column) for name, column in found.history.items()}
 
     def _record(self, elapsed: float) -> None:
         """Add a row to the history's columns."""

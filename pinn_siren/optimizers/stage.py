@@ -21,6 +21,11 @@ class Update:
     advance: Callable[[int], Tensor]
     optimizer: torch.optim.Optimizer
 
+    @property
+    def done(self) -> bool:
+        """Whether another step would change nothing."""
+        return False
+
     def state(self) -> dict[str, Any]:
         """What continues the update bit for bit: tensors and plain types."""
         return self.optimizer.state_dict()
@@ -45,6 +50,11 @@ class Stage(ABC):
     def name(self) -> str:
         """The stage's name in reports."""
         return type(self).__name__
+
+    @property
+    def cadence(self) -> tuple[int, int]:
+        """After how many steps the losses are recorded, and the error is estimated."""
+        return 10, 100
 
     @abstractmethod
     def begin(self, objective: Objective) -> Update:

@@ -1,0 +1,276 @@
+"""Which sine features a problem needs: bandwidths along each axis and their number, found from residuals alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .ansatz.derive import BuiltIn
+from .build import build_model
+from .domains import Sampler
+from .errors import ResidualError
+from .loop import End
+from .model import Model
+from .optimizers.least_squares import LastLayer, collocation
+from .points import Points
+from .problem import Problem
+from .scales import Scales
+from .siren import Siren
+from .system import System
+
+LEAST = 3.0
+"""The least bandwidth, in radians per half-width."""
+WIDER = 1.4
+"""The factor between bandwidths that are tried."""
+BETTER = 0.9
+"""A bandwidth is better where the residual at fresh points falls to this much."""
+TRIES = {600: 8, 1300: 4, 10_000: 2}
+"""Bandwidths tried at most, by the number of unknowns they go up to."""
+FRESH = 1000
+FEWEST, MOST = 300, 3200
+"""Unknowns of the first and of the largest system."""
+FLOOR = 2e-14
+STALLED = 6.0
+"""Growth is worth it where a doubling lowers the residual by this much, twice in a row."""
+CAUTION, LEAST_RATIO = 2.0, 0.1
+"""The error estimate: twice the residual times the largest ratio of error to residual met on the way."""
+ITERATIONS = 20
+SAFETY = 3.0
+"""The search ends where its estimate is this much below the tolerance: the estimate has the error's size, no more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """One solve: ``bandwidth`` in radians per half-width an axis; ``misfit``: the residual at fresh points, in units of
+    what a typical feature makes and of the field; ``values`` ``(FRESH, fields)``: the fields at points inside; ``at``:
+    seconds since the search began."""
+
+    width: int
+    bandwidth: dict[str, float]
+    model: Model
+    misfit: float
+    values: Tensor
+    at: float
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best attempt, an estimate of its relative L2 error, and why the search ended.
+
+    ``points``: the number of points of every constraint; ``history``: a row an attempt, its loss the squared misfit.
+    """
+
+    network: Siren
+    estimate: float
+    end: End
+    reason: str
+    attempts: int
+    seconds: float
+    bandwidth: dict[str, float]
+    points: dict[str, int]
+    history: dict[str, list[float]]
+
+
+@dataclass
+class Search:
+    """Climb in bandwidth, grow in number, until the estimated error is ``tolerance`` or nothing is gained."""
+
+    problem: Problem
+    scales: Scales
+    tolerance: float
+    seed: int
+    deadline: float
+    attempts: list[Attempt] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        sampler = Sampler(torch.Generator().manual_seed(4711))
+        self._system = System(self.problem)
+        self._fresh = self._system.sample({c.name: FRESH for c in self._system.constraints}, sampler)
+        self._inside = self.problem.domain.interior(FRESH, sampler)
+        self._points: dict[int, dict[str, list[Points]]] = {}
+
+    def _collocation(self, width: int) -> dict[str, list[Points]]:
+        """The points for a number of features, the same for every bandwidth."""
+        if width not in self._points:
+            generator = torch.Generator().manual_seed(self.seed)
+            self._points[width] = collocation(self._system, width, generator)
+        return self._points[width]
+
+    def run(self) -> Found:
+        """The features to take. Ctrl-C takes the best so far. Raises ``ResidualError`` where no residual is finite."""
+        self._started = time.perf_counter()
+        try:
+            end = self._grow()
+        except KeyboardInterrupt:
+            if not self.attempts:
+                raise
+            end = "interrupted"
+        return self._found(end)
+
+    def _grow(self) -> End:
+        axes = self.problem.domain.axes
+        across = {a: max(LEAST, self.scales.wavenumber[a] * self.scales.half_width[a]) for a in axes}
+        first = self._first(across)
+        best = self.attempt(first, {a: 1.1 * k for a, k in across.items()})
+        if best.misfit <= self.tolerance:
+            # A worse one to compare with: half the features.
+            self.attempt(first // 4 * 2, best.bandwidth)
+        falls: list[float] = []
+        while True:
+            best = self.climb(best)
+            if SAFETY * self.estimate(best) <= self.tolerance:
+                return "tolerance"
+            if best.misfit <= FLOOR:
+                return "rounding"
+            if len(falls) > 1 and max(falls[-2:]) < STALLED:
+                return "stalled"
+            grown = int(best.width * (2 if best.width * self._unknowns < 1000 else 1.5)) // 2 * 2
+            if grown * self._unknowns > MOST:
+                return "size"
+            if time.perf_counter() > self.deadline:
+                return "budget"
+            share = (grown / best.width) ** (0.5 / len(axes))
+            wider = self.attempt(grown, {a: share * r for a, r in best.bandwidth.items()})
+            falls.append(best.misfit / wider.misfit)
+            best = wider
+
+    def climb(self, best: Attempt) -> Attempt:
+        """Other bandwidths at the same number of features, as long as they are better."""
+        left = next(tries for size, tries in TRIES.items() if best.width * self._unknowns <= size)
+        axes = list(best.bandwidth)
+        moves = [(axes, WIDER), (axes, 1 / WIDER)]
+        if len(axes) > 1:
+            moves += [([a], WIDER) for a in axes]
+        for moved, factor in moves:
+            went = False
+            while left > 0 and time.perf_counter() < self.deadline and best.misfit > FLOOR:
+                left -= 1
+                wider = {a: r * factor if a in moved else r for a, r in best.bandwidth.items()}
+                other = self.attempt(best.width, wider)
+                if not other.misfit < BETTER * best.misfit:
+                    break
+                best, went = other, True
+                if SAFETY * self.estimate(best) <= self.tolerance:
+                    return best
+            if went and factor > 1 and moved == axes:
+                moves[1] = ([], 1.0)
+        return best
+
+    def attempt(self, width: int, bandwidth: dict[str, float]) -> Attempt:
+        """Solve with one set of features."""
+        torch_generator = torch.Generator().manual_seed(self.seed)
+        network = sine_features(width, bandwidth, len(self.problem.fields) * self._parts, torch_generator)
+        model = build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(self.problem.ansatz))
+        solver = LastLayer(self._system, model, self._collocation(width))
+        for _ in range(ITERATIONS):
+            solver.step()
+            if solver.done:
+                break
+        misfit, values = self._judge(solver)
+        made = Attempt(width, bandwidth, model, misfit, values, time.perf_counter() - self._started)
+        self.attempts.append(made)
+        return made
+
+    @torch.no_grad()
+    def _judge(self, solver: LastLayer) -> tuple[float, Tensor]:
+        """The residual at fresh points, and the fields there."""
+        model, system, scales = solver.model, solver.system, iter(solver.scales)
+        total = 0.0
+        for c in system.constraints:
+            for part in system.parts(c, self._fresh[c.name], model):
+                size = next(scales)
+                if part.is_complex() and not solver.whole:
+                    size = math.hypot(size, next(scales)) / math.sqrt(2)
+                total += float(c.square(part)) / size**2
+        values = model(self._inside)
+        if self.problem.free_constant:
+            values = values - values.mean(0)
+        lever = float(model.amplitude.max())
+        size = float(values.abs().square().mean().sqrt())
+        misfit = math.sqrt(total) * lever / size if size else math.inf
+        return (misfit if math.isfinite(misfit) else math.inf), values
+
+    @property
+    def best(self) -> Attempt:
+        """The attempt of the smallest residual."""
+        return min(self.attempts, key=lambda a: a.misfit)
+
+    def estimate(self, best: Attempt) -> float:
+        """An estimate of the relative L2 error: the residual times how much larger errors were on the way.
+
+        Of the worse attempts the distance to the best one is known; infinite where there is none.
+        """
+        size = best.values.norm()
+        worse = [a for a in self.attempts if 3 * best.misfit < a.misfit < math.inf]
+        if not worse or not math.isfinite(best.misfit):
+            return math.inf if best.misfit > FLOOR else best.misfit
+        ratio = max(float((a.values - best.values).norm() / size) / a.misfit for a in worse)
+        return CAUTION * max(ratio, LEAST_RATIO) * best.misfit
+
+    def _first(self, across: dict[str, float]) -> int:
+        product = math.prod(1.1 * k for k in across.values())
+        wanted = {1: 3.0 * product, 2: 2.2 * product / math.pi}.get(len(across), 0.3 * product)
+        return int(min(max(FEWEST, wanted * 2), 1200) / self._unknowns) // 2 * 2
+
+    @property
+    def _parts(self) -> int:
+        return 1 + self.problem.complex_valued
+
+    @property
+    def _unknowns(self) -> int:
+        """Unknowns a feature."""
+        return len(self.problem.fields)
+
+    def _found(self, end: End) -> Found:
+        best = self.best
+        if not math.isfinite(best.misfit):
+            raise ResidualError("No least-squares solution had a finite residual.")
+        error = self.estimate(best)
+        said = {
+            "tolerance": "the tolerance is met",
+            "rounding": "the residual is at rounding",
+            "size": f"more than {MOST} unknowns would be needed",
+            "budget": "the time is spent",
+            "stalled": "more features gain little",
+            "interrupted": "interrupted, the best features kept",
+        }[end]
+        network = best.model.network
+        assert isinstance(network, Siren)
+        bands = ", ".join(f"{a} {r:.3g}" for a, r in best.bandwidth.items())
+        history = {
+            "step": [float(i + 1) for i in range(len(self.attempts))],
+            "seconds": [a.at for a in self.attempts],
+            "loss": [min(a.misfit, 1e150) ** 2 for a in self.attempts],
+        }
+        return Found(
+            network, error, end,
+            f"{best.width} sine features up to {bands} rad a half-width, {said}, estimated error {error:.1e}",
+            len(self.attempts), time.perf_counter() - self._started, best.bandwidth,
+            {name: len(p[0]) for name, p in self._collocation(best.width).items()}, history,
+        )  # fmt: skip
+
+
+def sine_features(width: int, bandwidth: dict[str, float], outputs: int, generator: torch.Generator) -> Siren:
+    """A SIREN of one layer: frequencies uniform in an ellipsoid, each with a sine and a cosine, the output zero."""
+    network = Siren(len(bandwidth), outputs, width=width, depth=1, omega=1.0, dtype=torch.float64, generator=generator)
+    half = width // 2
+    direction = torch.randn(half, len(bandwidth), generator=generator, dtype=torch.float64)
+    direction /= direction.norm(dim=1, keepdim=True)
+    radius = torch.rand(half, 1, generator=generator, dtype=torch.float64) ** (1 / len(bandwidth))
+    waves = direction * radius * torch.tensor(list(bandwidth.values()), dtype=torch.float64)
+    phase = 2 * math.pi * torch.rand(half, generator=generator, dtype=torch.float64)
+    first, last = network.layers
+    assert isinstance(first, torch.nn.Linear) and isinstance(last, torch.nn.Linear)
+    with torch.no_grad():
+        first.weight.copy_(torch.cat([waves, waves]))
+        first.bias.copy_(torch.cat([phase, phase + math.pi / 2]))
+        last.weight.zero_()
+        last.bias.zero_()
+    return network
+
+
+__all__ = ["Found", "Search", "sine_features"]

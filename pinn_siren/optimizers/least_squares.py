@@ -1,0 +1,173 @@
+"""Least squares: the last layer of a network by one linear solve, or by Gauss-Newton where the problem is nonlinear."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..conditions import Constraint
+from ..domains import Sampler
+from ..errors import UsageError
+from ..loss import Objective
+from ..model import Model
+from ..points import Points
+from ..system import System
+from .design import Block, assemble, last_layer, put
+from .stage import Stage, Update
+
+OVERSAMPLING = 2
+"""Points inside for every feature."""
+EDGE_WEIGHT = 3.0
+"""The weight of conditions beside the equation; from 0.1 to 1000 it changes smooth solutions little."""
+RANK = 1e-14
+"""Singular values below this much of the largest count as zero: features are dependent within rounding by design."""
+CLOSE = 1e-12
+HALVINGS = 5
+
+
+@dataclass(frozen=True)
+class LeastSquares(Stage):
+    """Solve for the last layer, all others frozen: at least ``steps`` Gauss-Newton iterations, one where it is linear.
+
+    ``min |A w - b|`` over the last layer's weights, rows of the equation at Chebyshev-distributed points and of every
+    condition, each group divided by the root mean square of its rows, columns scaled to unit length; by QR and the
+    singular values of the triangle, cut off at relative ``1e-14``. float64 only. Random features: Rahimi and Recht
+    2007 (NeurIPS 20); for differential equations: Calabro, Fabiani and Siettos 2021, doi 10.1016/j.cma.2021.114188.
+    """
+
+    steps: int = 20
+    resample: int = 0
+
+    def begin(self, objective: Objective) -> Update:
+        """One Gauss-Newton iteration a step, on points of its own."""
+        model = objective.model
+        if model.center.dtype != torch.float64:
+            raise UsageError("LeastSquares needs dtype=torch.float64: its weights cancel to many digits.")
+        width = last_layer(model.network).in_features
+        objective.points = collocation(objective.system, width, objective.sampler.generator)
+        solver = LastLayer(objective.system, model, objective.points)
+
+        def step(number: int) -> Tensor:
+            solver.step()
+            with torch.no_grad():
+                terms = objective.terms()
+            objective.latest = terms
+            return torch.stack(list(terms.values())).sum()
+
+        return _Iteration(step, torch.optim.SGD(last_layer(model.network).parameters()), solver)
+
+    @property
+    def cadence(self) -> tuple[int, int]:
+        """Every step is looked at: there are few."""
+        return 1, 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Iteration(Update):
+    solver: LastLayer
+
+    @property
+    def done(self) -> bool:
+        """Whether another iteration would change nothing."""
+        return self.solver.done
+
+
+@dataclass
+class LastLayer:
+    """The nonlinear least-squares problem of a model's last layer, and its iterations.
+
+    ``residual``: the weighted root mean square of all rows at the collocation points; ``scales``: of every block, the
+    root mean square of its matrix, the residual that a typical feature of coefficient 1 makes.
+    """
+
+    system: System
+    model: Model
+    points: dict[str, list[Points]]
+    scales: list[float] = field(default_factory=list, init=False)
+    whole: bool = field(default=False, init=False)
+    residual: float = field(default=math.inf, init=False)
+    done: bool = field(default=False, init=False)
+
+    def step(self) -> None:
+        """Linearize, solve, and take as much of the step as lowers the residual."""
+        blocks, self.whole = assemble(self.system, self.points, self.model)
+        self.scales = [float(b.matrix.abs().square().mean().sqrt()) or 1.0 for b in blocks]
+        weights = [_weight(b, s) for b, s in zip(blocks, self.scales, strict=True)]
+        matrix = torch.cat([b.matrix * w for b, w in zip(blocks, weights, strict=True)])
+        right = torch.cat([b.right * w for b, w in zip(blocks, weights, strict=True)])
+        before = self._unknowns()
+        solved = solve(matrix, right)
+        linear = float((matrix @ solved - right).norm())
+        here = float((matrix @ before - right).norm())
+        share = 1.0
+        for _ in range(HALVINGS):
+            put(self.model, before + share * (solved - before), self.whole)
+            there = self._measured(weights)
+            if there <= here or not math.isfinite(here):
+                break
+            share /= 2
+        self.residual = there
+        # A linear problem is where the linearization said it would be.
+        self.done = abs(there - linear) <= 1e-6 * here + CLOSE or there > (1 - 1e-3) * here
+
+    def _measured(self, weights: list[float]) -> float:
+        """The weighted norm of all rows, as they are now."""
+        rows = [
+            row
+            for c in self.system.constraints
+            for part in self._parts(c)
+            for row in ([part.real, part.imag] if part.is_complex() and not self.whole else [part])
+        ]
+        total = sum(float(row.abs().square().sum()) * w**2 for row, w in zip(rows, weights, strict=True))
+        return math.sqrt(total) if math.isfinite(total) else math.inf
+
+    @torch.no_grad()
+    def _parts(self, c: Constraint) -> list[Tensor]:
+        parts = self.system.parts(c, self.points[c.name], self.model)
+        return [part.mean(0, keepdim=True) if c.reduce == "mean" else part for part in parts]
+
+    def _unknowns(self) -> Tensor:
+        layer = last_layer(self.model.network)
+        rows = layer.weight.detach()
+        if layer.bias is not None:
+            rows = torch.cat([rows, layer.bias.detach()[:, None]], dim=1)
+        if self.whole:
+            half = len(rows) // 2
+            return torch.complex(rows[:half], rows[half:]).reshape(-1)
+        return rows.reshape(-1)
+
+
+def collocation(system: System, width: int, generator: torch.Generator) -> dict[str, list[Points]]:
+    """Points for every constraint: ``OVERSAMPLING`` a feature inside, as densely on boundaries; denser at the sides."""
+    dimensions = len(system.problem.domain.axes)
+    inside = OVERSAMPLING * (width + 1)
+    beside = max(32, int(4 * dimensions * inside ** ((dimensions - 1) / dimensions)))
+    numbers = {c.name: inside if c.on_interior else min(beside, 2 * inside) for c in system.constraints}
+    return system.sample(numbers, Sampler(generator, torch.float64, "chebyshev"))
+
+
+def solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """The least-squares solution of least norm in scaled columns: QR, then the triangle's singular values."""
+    lengths = matrix.norm(dim=0)
+    lengths = torch.where(lengths > 0, lengths, 1.0)
+    both = torch.cat([matrix / lengths, right[:, None]], dim=1)
+    if len(both) > both.shape[1]:
+        both = torch.linalg.qr(both, mode="r").R
+    if both.device.type == "cpu":
+        found = torch.linalg.lstsq(both[:, :-1], both[:, -1:], rcond=RANK, driver="gelsd").solution
+        return found[:, 0] / lengths
+    left, sizes, turned = torch.linalg.svd(both[:, :-1], full_matrices=False)
+    kept = sizes > RANK * sizes[0]
+    along = (left.mH @ both[:, -1])[kept] / sizes[kept]
+    return (turned[kept].mH @ along) / lengths
+
+
+def _weight(block: Block, scale: float) -> float:
+    edge = 1.0 if block.constraint.on_interior else EDGE_WEIGHT
+    return edge * math.sqrt(block.constraint.weight) / (scale * math.sqrt(len(block.matrix)))
+
+
+__all__ = ["LastLayer", "LeastSquares", "collocation", "solve"]
