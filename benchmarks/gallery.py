@@ -45,7 +45,7 @@ class Options:
     )  # fmt: skip
     seeds: int = 3
     tolerance: float = 1e-2
-    budget: float | None = 90.0
+    budget: float | None = 60.0
 
 
 def main(options: Options) -> None:
@@ -80,6 +80,7 @@ def run(name: str, seed: int, options: Options) -> str:
 
 def picture(solution: Solution, name: str) -> None:
     """Keep a solution, and draw it once more beside the table."""
+    (ROOT / "results" / "pictures").mkdir(parents=True, exist_ok=True)
     folder = ROOT / "results" / name
     solution.save(folder)
     stored = dataclasses.replace(read_solution(folder / "solution.h5"), title=name.replace("_", "-"))

@@ -181,7 +181,6 @@ class Trainer:
         built = BuiltIn(self.problem.ansatz)
         model = build_model(self.problem, self.scales, found.network, self.dtype, self.seed, built).to(sampler.device)
         self.objective = Objective(System(self.problem), model, found.points, self.scales, sampler)
-        self.seconds = max(self.seconds, found.seconds) if self.outcomes else self.seconds + found.seconds
         self.outcomes.append((LeastSquares(), Outcome(found.end, found.reason, found.attempts, found.estimate)))
         self.history = {name: list(column) for name, column in found.history.items()}
 
