@@ -134,6 +134,8 @@ def _solve(command: Solve, own: list[str]) -> int:
 
     def solved(path: Path, problem: Problem, folder: Path) -> int:
         checkpoint = folder / "checkpoint.pt"
+        if command.resume and not checkpoint.exists():
+            print(f"{path}: there is no {checkpoint} to go on from: starting anew", file=sys.stderr)
         solution = solve(
             problem, method=command.method, tolerance=command.tolerance, steps=command.steps, points=command.points,
             budget=command.budget, seed=command.seed, device=command.device, dtype=DTYPES[command.dtype],

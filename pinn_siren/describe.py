@@ -115,7 +115,7 @@ def _reference(problem: Problem) -> str:
     except NoReferenceError as error:
         return f"none: {error}"
     grids = ", ".join("x".join(str(n * factor + 1) for n in cells.values()) for factor in (1, 2, 4))
-    return f"{'your own' if problem.reference is not None else problem.reference_method}, on {grids} nodes"
+    return f"{problem.classical_method}, on {grids} nodes"
 
 
 def _method(trainer: Trainer) -> str:

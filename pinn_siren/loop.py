@@ -51,10 +51,11 @@ class Loop:
         record: Callable[[], None],
         save: Callable[[], None] | None,
         quiet: bool,
+        saved_at: float,
     ) -> None:
         self.objective, self.stage, self.tolerance, self.deadline = objective, stage, tolerance, deadline
         self.record, self.save, self.quiet = record, save, quiet
-        self.saved_at = time.perf_counter()
+        self.saved_at = saved_at
         self.number, self.loss, self.estimate = 0, math.inf, math.inf
         self.checks: list[float] = []
         self.kept, self.kept_at = self._weights(), 0

@@ -58,7 +58,7 @@ problem = {name}(
     # On all sides, or on one: Dirichlet(lambda p: p.y, on="left"), Neumann(0, on="top"). Also: Robin, Periodic("x"),
     # Initial(0, rate=0) at the first time, Condition(residual) for anything else.
     conditions=[Dirichlet(0)],
-    exact=exact,  # Leave it out where no solution is known: the answer is then unverified.
+    exact=exact,  # Leave it out where none is known: finite differences then judge alone.
 )
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ class Problem(metaclass=_Stated):
     complex_valued: ClassVar[bool] = False
     stretches: ClassVar[bool] = False
     reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
+    cut_method: ClassVar[str] = "finite differences on cut cells, second order, sparse LU"
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()
@@ -172,6 +173,13 @@ class Problem(metaclass=_Stated):
             Jet(torch.complex(channels(), channels()) if self.complex_valued else channels(), plan, p)
             for _ in self.fields
         )
+
+    @property
+    def classical_method(self) -> str:
+        """What solves the reference: by name, for reports."""
+        if self.reference is not None:
+            return "own reference"
+        return self.reference_method if isinstance(self.domain, Box) else self.cut_method
 
     def cells(self, resolution: int | None = None) -> dict[str, int]:
         """Cells an axis of the coarsest reference grid: ``resolution`` on the longest space axis and in time."""

@@ -76,6 +76,7 @@ class Trainer:
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
     steps: int = field(default=0, init=False)
+    _saved_at: float = field(default_factory=time.perf_counter, init=False)
     _resumed: dict[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -161,8 +162,9 @@ class Trainer:
 
         deadline = math.inf if budget is None else started + budget
         loop = Loop(
-            self.objective, stage, tolerance, deadline, record, save if self.checkpoint else None, not self.progress
-        )
+            self.objective, stage, tolerance, deadline, record, save if self.checkpoint else None, not self.progress,
+            self._saved_at,
+        )  # fmt: skip
         if self._resumed is not None:
             loop.load(self._resumed)
             steps -= loop.number
@@ -171,6 +173,7 @@ class Trainer:
             outcome = loop.run()
         finally:
             self.seconds += time.perf_counter() - started
+            self._saved_at = loop.saved_at
         self.steps = steps + outcome.steps
         self.outcomes.append((stage, outcome))
         return outcome

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .domains import Box, Domain
+from .domains import Domain
 from .errors import PinnSirenError
 from .points import Points
 from .problem import Problem, exact_outputs
@@ -25,7 +25,6 @@ Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
 WIDEST_BAR = 1e-2
 """A reference whose own error bar is wider than this vouches for nothing."""
 INFINITE = "infinite"
-ON_CUT_CELLS = "finite differences on cut cells, second order, sparse LU"
 OWN_GRID = {1: 513, 2: 129, 3: 33}
 
 
@@ -203,13 +202,11 @@ def solve_reference(problem: Problem, resolution: int | None = None) -> Referenc
     ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. Raises ``NoReferenceError``
     where no solver covers the problem.
     """
-    method = problem.reference_method if isinstance(problem.domain, Box) else ON_CUT_CELLS
-    method = method if problem.reference is None else "own reference"
 
     def solve_on(cells: dict[str, int]) -> GridSolution:
         return weighted(problem.physical_domain, problem.finite_differences(cells))
 
-    return converge(solve_on, problem.cells(resolution), method=method)
+    return converge(solve_on, problem.cells(resolution), method=problem.classical_method)
 
 
 def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]]:

@@ -45,6 +45,7 @@ class Eikonal(Problem):
     """
 
     reference_method = "factored fast marching"
+    cut_method = reference_method
 
     velocity: Coefficient
     source: Sequence[Any] | None = None
