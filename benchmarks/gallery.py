@@ -29,6 +29,8 @@ from pinn_siren.storage import read_solution, write_text
 from pinn_siren.validation import Report
 
 ROOT = Path(__file__).parent.parent
+FROZEN = "**Frozen sine features, the last layer by least squares**"
+TRAINED = "**All layers trained**"
 HEAD = (
     "| problem | method | parameters | to finite differences | their own error | to the exact solution | seconds "
     "| finite differences, seconds | verdicts |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
@@ -55,14 +57,17 @@ def main(options: Options) -> None:
             "budget": options.budget}  # fmt: skip
     done = json.loads(kept.read_text()) if kept.exists() else {}
     runs: dict[str, str] = done.get("runs", {}) if done.get("made") == made else {}
-    rows = []
+    rows: dict[str, list[str]] = {FROZEN: [], TRAINED: []}
     for name in options.names:
         for seed in range(options.seeds):
             if f"{name} {seed}" not in runs:
                 runs[f"{name} {seed}"] = run(name, seed, options)
                 write_text(kept, json.dumps({"made": made, "runs": runs}))
-        rows.append(row(name, [Report.from_json(runs[f"{name} {seed}"]) for seed in range(options.seeds)]))
-        write_text(ROOT / "results" / "gallery.md", HEAD + "\n".join(rows) + "\n\n" + footnote(options))
+        reports = [Report.from_json(runs[f"{name} {seed}"]) for seed in range(options.seeds)]
+        frozen = all(r.method.startswith("LeastSquares") for r in reports)
+        rows[FROZEN if frozen else TRAINED].append(row(name, reports))
+        tables = [f"{title}\n\n{HEAD}" + "\n".join(lines) for title, lines in rows.items() if lines]
+        write_text(ROOT / "results" / "gallery.md", "\n\n".join([*tables, footnote(options)]))
     print((ROOT / "results" / "gallery.md").read_text())
 
 
@@ -99,7 +104,7 @@ def row(name: str, reports: list[Report]) -> str:
         middle(reports, lambda r: r.reference_difference),
         "-" if first.reference_error is None else f"{first.reference_error:.1e}",
         middle(reports, lambda r: r.relative_l2 if r.against == "exact" else None),
-        middle(reports, lambda r: r.seconds, "{:.0f}"),
+        middle(reports, lambda r: r.seconds, "{:.1f}" if first.seconds < 10 else "{:.0f}"),
         middle(reports, lambda r: r.reference_seconds, "{:.2f}"),
         verdicts,
     ]

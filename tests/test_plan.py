@@ -1,0 +1,36 @@
+"""From a method's name and what was asked for to a search, stages and a reason."""
+
+import pytest
+
+from pinn_siren.errors import UsageError
+from pinn_siren.plan import METHODS, make_stages
+
+TABLE = [
+    # method, steps, training, searched, stages, a word of the reason
+    ("auto", None, False, True, ["Adam 200", "LBFGS 6000"], "least squares"),
+    ("auto", None, True, False, ["Adam 200", "LBFGS 6000"], "only training has"),
+    ("auto", 50, False, False, ["Adam 50", "LBFGS 50"], "only training has"),
+    ("least-squares", None, False, True, [], "as asked"),
+    ("lbfgs", None, False, False, ["Adam 200", "LBFGS 6000"], "as asked"),
+    ("lbfgs", 300, True, False, ["Adam 200", "LBFGS 300"], "as asked"),
+    ("adam", None, False, False, ["Adam 5000"], "as asked"),
+    ("adam", 70, False, False, ["Adam 70"], "as asked"),
+]
+
+
+@pytest.mark.parametrize("method, steps, training, searched, stages, word", TABLE)
+def test_the_table(method, steps, training, searched, stages, word):
+    plan = make_stages(method, steps, training)
+    assert plan.frozen == searched
+    assert [f"{s.name} {s.steps}" for s in plan.stages] == stages
+    assert word in plan.reason
+
+
+def test_every_method_is_in_the_table():
+    assert {row[0] for row in TABLE} == set(METHODS)
+
+
+@pytest.mark.parametrize("method, steps", [("newton", None), ("adam", 0), ("auto", 1.5)])
+def test_what_cannot_be(method, steps):
+    with pytest.raises(UsageError):
+        make_stages(method, steps)
