@@ -12,8 +12,8 @@ WARM_UP = 200
 ADAM_STEPS, LBFGS_STEPS = 5_000, 6_000
 TRAINED = 3e-3
 """What training of this size reaches at once: least squares that estimates less is not trained further."""
-SEARCH_SECONDS = 30.0
-"""How long ``"auto"`` searches for features, or a third of the budget, before it trains."""
+SEARCH_SECONDS = 10.0
+"""How long ``"auto"`` searches for features, or a sixth of the budget, before it trains."""
 
 
 @dataclass(frozen=True)

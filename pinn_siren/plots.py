@@ -36,7 +36,7 @@ from .storage import StoredSolution, replacing
 _DPI = 150
 # Inches: a column, the room for labels around its panel, and for the legend beside the history.
 _CELL, _LEFT, _RIGHT, _ABOVE, _BELOW, _LEGEND = 4.5, 0.8, 1.2, 0.45, 0.55, 2.2
-_AGAINST = ("_reference", "_exact")
+_AGAINST = ("_exact", "_reference")
 _HEADLINE = {
     "problem": "",
     "method": "",
@@ -62,7 +62,7 @@ class _Comparison:
 def draw(path: str | Path, stored: StoredSolution, *, title: str | None = None) -> None:
     """Writes a PNG of a stored solution, whole or not at all.
 
-    For each output: the prediction and the reference (the exact solution where there is none) on one shared scale, and
+    For each output: the prediction and the exact solution (the reference where there is none) on one shared scale, and
     the absolute error on a logarithmic one; then the history of the loss. The headline is ``title``, or the stored one,
     over the figures among ``attributes``. Raises :class:`StorageError` where the file cannot be written.
     """

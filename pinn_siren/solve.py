@@ -69,7 +69,7 @@ def solve(
     )  # fmt: skip
     if plan.frozen:
         whole = math.inf if budget is None else budget
-        limit = min(whole / 3, SEARCH_SECONDS) if plan.stages else whole
+        limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
         found = Search(problem, trainer.scales, tolerance, seed, started + limit).run()
         trainer.seconds += found.seconds
         if not plan.stages or found.end in ("tolerance", "interrupted") or found.estimate <= TRAINED:
