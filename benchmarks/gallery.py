@@ -101,7 +101,7 @@ def row(name: str, reports: list[Report]) -> str:
         name,
         method,
         f"{first.parameters:,}",
-        middle(reports, lambda r: r.reference_difference),
+        difference(reports),
         "-" if first.reference_error is None else f"{first.reference_error:.1e}",
         middle(reports, lambda r: r.relative_l2 if r.against == "exact" else None),
         middle(reports, lambda r: r.seconds, "{:.1f}" if first.seconds < 10 else "{:.0f}"),
@@ -109,6 +109,14 @@ def row(name: str, reports: list[Report]) -> str:
         verdicts,
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def difference(reports: list[Report]) -> str:
+    """The difference to finite differences, never below their own error."""
+    bar, found = reports[0].reference_error, [r.reference_difference for r in reports]
+    if bar is not None and all(d is not None and d < bar for d in found):
+        return f"< {bar:.1e}"
+    return middle(reports, lambda r: r.reference_difference)
 
 
 def middle(reports: list[Report], of: Callable[[Report], float | None], form: str = "{:.1e}") -> str:
