@@ -249,7 +249,7 @@ def test_bash_completes_commands_options_and_files(here, capsys):
         lines += [f'COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _pinn_siren; echo "${{COMPREPLY[*]}}"']
     done = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     # Nothing of its own for a file: bash then completes file names.
-    assert done.stdout.splitlines() == ["solve", "--tolerance", "lbfgs", "zsh", ""]
+    assert done.stdout.splitlines() == ["solve", "--tolerance", "least-squares lbfgs", "zsh", ""]
     assert "complete -o default" in (here / "complete.sh").read_text()
 
 
