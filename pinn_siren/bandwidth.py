@@ -126,7 +126,7 @@ class Search:
                 return "tolerance"
             if best.misfit <= FLOOR:
                 return "rounding"
-            if len(falls) > 1 and max(falls[-2:]) < STALLED:
+            if (len(falls) > 1 and max(falls[-2:]) < STALLED) or best.misfit == math.inf:
                 return "stalled"
             grown = int(best.width * (2 if best.width * self._unknowns < 1000 else 1.5)) // 2 * 2
             if grown * self._unknowns > MOST:
@@ -191,7 +191,8 @@ class Search:
             values = values - values.mean(0)
         lever = float(model.amplitude.max())
         size = float(values.abs().square().mean().sqrt())
-        misfit = math.sqrt(total) * lever / size if size else math.inf
+        # The zero field that leaves no residual is the solution.
+        misfit = math.sqrt(total) * lever / size if size else math.inf if total else 0.0
         return (misfit if math.isfinite(misfit) else math.inf), values
 
     @property

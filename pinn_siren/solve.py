@@ -11,8 +11,8 @@ from torch import nn
 
 from .ansatz.derive import Choice
 from .balance import BalanceName
-from .bandwidth import Search
-from .errors import UsageError, expect_positive
+from .bandwidth import Found, Search
+from .errors import ResidualError, UsageError, expect_positive
 from .plan import SEARCH_SECONDS, TRAINED, make_stages
 from .problem import Problem
 from .resampling import ResamplingName
@@ -56,21 +56,29 @@ def solve(
         expect_positive("budget, in seconds,", budget)
     started = time.perf_counter()
     plain = (network, points) == (None, None) and dtype == torch.float64 and conditions == "auto"
-    plan = make_stages(method, steps, training=not plain or bool(balance) or causal or resampling != "uniform")
-    if plan.frozen and not plan.stages and not plain:
+    training = not plain or bool(balance) or causal or resampling != "uniform"
+    plan = make_stages(method, steps, training)
+    if plan.frozen and not plan.stages and (training or steps is not None):
         raise UsageError(
             "least-squares takes its own network, points and form of conditions, in float64: leave out network=, "
-            "points=, dtype= and conditions=, or use another method."
+            "points=, steps=, dtype=, conditions= and the training options, or use another method."
         )
     trainer = Trainer(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling,
     )  # fmt: skip
+    found: Found | None = None
     if plan.frozen:
         whole = math.inf if budget is None else budget
         limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
-        found = Search(problem, trainer.scales, tolerance, seed, started + limit).run()
+        try:
+            found = Search(problem, trainer.scales, tolerance, seed, started + limit).run()
+        except ResidualError:
+            if not plan.stages:
+                raise
+            found = None
+    if found is not None:
         trainer.seconds += found.seconds
         if not plan.stages or found.end in ("tolerance", "interrupted") or found.estimate <= TRAINED:
             trainer.adopt(found)
@@ -81,6 +89,6 @@ def solve(
         outcome = trainer.run(stage, tolerance=tolerance, budget=left)
         if outcome.end in ("tolerance", "budget", "interrupted"):
             break
-    if plan.frozen and outcome.end != "interrupted" and found.estimate < outcome.estimate:
+    if found is not None and outcome.end != "interrupted" and found.estimate < outcome.estimate:
         trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)

@@ -30,7 +30,7 @@ from pinn_siren import (
 from pinn_siren.ansatz.derive import BuiltIn
 from pinn_siren.bandwidth import Search, sine_features
 from pinn_siren.build import build_model
-from pinn_siren.errors import UsageError
+from pinn_siren.errors import ResidualError, UsageError
 from pinn_siren.optimizers.design import assemble, put
 from pinn_siren.optimizers.least_squares import collocation
 from pinn_siren.optimizers.least_squares import solve as least_squares
@@ -313,6 +313,22 @@ def test_auto_trains_what_features_do_not_reach(monkeypatch):
     assert "LBFGS" in solution.provenance.method or "Adam" in solution.provenance.method
     assert solution.provenance.method.endswith(f"LeastSquares {len(solution.history['step'])}")
     assert solution.report.relative_l2 < 1e-8
+
+
+def test_a_field_of_zero_is_found():
+    solution = solve(Poisson(domain=SQUARE, source=0, conditions=[Dirichlet(0)]), tolerance=1e-6, progress=False)
+    assert solution.provenance.method.startswith("LeastSquares") and solution([[0.3, 0.4]])[0] == 0
+
+
+def test_a_residual_without_a_linearization_at_zero_is_left_to_training():
+    class Logarithm(Problem):
+        def residual(self, p, u):
+            return torch.log(u.value.abs()) + p.x
+
+    problem = Logarithm(domain=Box(x=(0, 1)))
+    with pytest.raises(ResidualError, match="finite"):
+        search(problem).run()
+    assert "Adam" in solve(problem, budget=1.0, progress=False).provenance.method
 
 
 def test_a_saved_search_loads_bit_for_bit(tmp_path):

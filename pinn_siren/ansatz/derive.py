@@ -72,7 +72,7 @@ def derive(problem: Problem, rise: float, *, periodic: bool = True, blended: boo
 def choose(problem: Problem, scales: Scales, choice: str, own_network: bool) -> BuiltIn:
     """What is built into the output: ``"auto"``, what gains by it; ``"hard"``, everything; ``"soft"``, nothing.
 
-    A lift that blends between several pieces is rougher than the field, and costs more than it gains (100 times the
+    A lift that blends between several pieces is rougher than the field, and costs more than it gains (200 times the
     error of soft conditions around three holes, ``benchmarks/conditions.py``): only ``"hard"`` builds it. A user's own
     network keeps its inputs, so periods are left to the loss. Raises ``UsageError`` for another choice, and where
     ``"hard"`` cannot be had.

@@ -98,6 +98,10 @@ class LastLayer:
         weights = [_weight(b, s) for b, s in zip(blocks, self.scales, strict=True)]
         matrix = torch.cat([b.matrix * w for b, w in zip(blocks, weights, strict=True)])
         right = torch.cat([b.right * w for b, w in zip(blocks, weights, strict=True)])
+        if not bool(torch.isfinite(matrix).all() and torch.isfinite(right).all()):
+            # Where the residual has no linearization, as log(u) at u = 0, there is no step.
+            self.residual, self.done = math.inf, True
+            return
         before = self._unknowns()
         solved = solve(matrix, right)
         linear = float((matrix @ solved - right).norm())
