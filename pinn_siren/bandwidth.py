@@ -145,19 +145,19 @@ class Search:
         moves = [(axes, WIDER), (axes, 1 / WIDER)]
         if len(axes) > 1:
             moves += [([a], WIDER) for a in axes]
+        widened = False
         for moved, factor in moves:
-            went = False
+            if factor < 1 and widened:
+                continue
             while left > 0 and time.perf_counter() < self.deadline and best.misfit > FLOOR:
                 left -= 1
                 wider = {a: r * factor if a in moved else r for a, r in best.bandwidth.items()}
                 other = self.attempt(best.width, wider)
                 if not other.misfit < BETTER * best.misfit:
                     break
-                best, went = other, True
+                best, widened = other, True
                 if SAFETY * self.estimate(best) <= self.tolerance:
                     return best
-            if went and factor > 1 and moved == axes:
-                moves[1] = ([], 1.0)
         return best
 
     def attempt(self, width: int, bandwidth: dict[str, float]) -> Attempt:
