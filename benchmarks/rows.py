@@ -118,10 +118,10 @@ def poisson_3d() -> Row:
 
 
 def poisson_5d() -> Row:
-    """The same in five dimensions."""
+    """The same on the unit cube of five dimensions."""
     u, laplacian = _smooth("vwxyz")
     problem = Poisson(
-        domain=Box(v=(-1, 1), w=(-1, 1), x=(-1, 1), y=(-1, 1), z=(-1, 1)),
+        domain=Box(v=(0, 1), w=(0, 1), x=(0, 1), y=(0, 1), z=(0, 1)),
         source=laplacian,
         conditions=[Dirichlet(u)],
         exact=u,

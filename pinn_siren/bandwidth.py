@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -15,7 +16,10 @@ from .domains import Sampler
 from .errors import ResidualError
 from .loop import End
 from .model import Model
+from .optimizers.design import linear
+from .optimizers.features import sine_features
 from .optimizers.least_squares import LastLayer, collocation
+from .optimizers.symbol import Symbol, homogeneous_symbol
 from .points import Points
 from .problem import Problem
 from .scales import Scales
@@ -28,12 +32,19 @@ WIDER = 1.4
 """The factor between bandwidths that are tried."""
 BETTER = 0.9
 """A bandwidth is better where the residual at fresh points falls to this much."""
-TRIES = {600: 8, 1300: 4, 10_000: 2}
-"""Bandwidths tried at most, by the number of unknowns they go up to."""
+TRIES, AGAIN, LARGE = 7, 2, 1300
+"""Bandwidths tried beside the first: with the first number of features, with the next ones, and up to how many
+unknowns at all."""
 FRESH = 1000
-FEWEST, MOST = 300, 3200
+FEWEST, MOST = 300, 4500
 """Unknowns of the first and of the largest system."""
 FLOOR = 2e-14
+ROUNDING = 1e-14
+"""No error is estimated below this: evaluating the field rounds."""
+LEAST_GROWTH, FARTHEST = 1.2, 3.0
+"""The least and the largest factor in number from one system to the next."""
+AIM = 10.0
+"""The next system is chosen so that its estimate falls this much below the tolerance."""
 STALLED = 6.0
 """Growth is worth it where a doubling lowers the residual by this much, twice in a row."""
 CAUTION, LEAST_RATIO = 2.0, 0.1
@@ -47,7 +58,7 @@ SAFETY = 3.0
 class Attempt:
     """One solve: ``bandwidth`` in radians per half-width an axis; ``misfit``: the residual at fresh points, in units of
     what a typical feature makes and of the field; ``values`` ``(FRESH, fields)``: the fields at points inside; ``at``:
-    seconds since the search began."""
+    seconds since the search began; ``seconds``: what the solve took."""
 
     width: int
     bandwidth: dict[str, float]
@@ -55,6 +66,7 @@ class Attempt:
     misfit: float
     values: Tensor
     at: float
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +104,25 @@ class Search:
         self._fresh = self._system.sample({c.name: FRESH for c in self._system.constraints}, sampler)
         self._inside = self.problem.domain.interior(FRESH, sampler)
         self._points: dict[int, dict[str, list[Points]]] = {}
+        self._linear: bool | None = None
+        self._symbol = self._homogeneous()
+
+    def _homogeneous(self) -> Symbol | None:
+        """The symbol of an equation that waves satisfy: then they do, and the conditions alone are solved for."""
+        parts = len(self.problem.fields) * self._parts
+        network = sine_features(
+            2, dict.fromkeys(self.problem.domain.axes, 1.0), parts, torch.Generator().manual_seed(0)
+        )
+        model = self._model(network)
+        few = self._system.sample({c.name: 16 for c in self._system.constraints}, Sampler(torch.Generator()))
+        self._linear = linear(self._system, few, model)
+        symbol = homogeneous_symbol(self._system, model, self.scales.half_width) if self._linear else None
+        if symbol is not None:
+            self._system = System(self.problem, frozenset(c.name for c in self._system.constraints if c.on_interior))
+        return symbol
+
+    def _model(self, network: Siren) -> Model:
+        return build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(self.problem.ansatz))
 
     def _collocation(self, width: int) -> dict[str, list[Points]]:
         """The points for a number of features, the same for every bandwidth."""
@@ -119,28 +150,46 @@ class Search:
         if best.misfit <= self.tolerance:
             # A worse one to compare with: half the features.
             self.attempt(first // 4 * 2, best.bandwidth)
-        falls: list[float] = []
+        rungs: list[Attempt] = []
         while True:
-            best = self.climb(best)
+            if SAFETY * self.estimate(best) > self.tolerance:
+                best = self.climb(best)
+            rungs.append(best)
             if SAFETY * self.estimate(best) <= self.tolerance:
                 return "tolerance"
             if best.misfit <= FLOOR:
                 return "rounding"
-            if (len(falls) > 1 and max(falls[-2:]) < STALLED) or best.misfit == math.inf:
+            falls = [math.log(a.misfit / b.misfit) / math.log(b.width / a.width) for a, b in pairwise(rungs[-3:])]
+            if (len(falls) > 1 and max(falls) < math.log2(STALLED)) or best.misfit == math.inf:
                 return "stalled"
-            grown = int(best.width * (2 if best.width * self._unknowns < 1000 else 1.5)) // 2 * 2
-            if grown * self._unknowns > MOST:
+            if best.width * self._unknowns * LEAST_GROWTH > MOST:
                 return "size"
-            if time.perf_counter() > self.deadline:
+            grown = self._next(rungs)
+            if time.perf_counter() + best.seconds * (grown / best.width) ** 3 > self.deadline:
                 return "budget"
             share = (grown / best.width) ** (0.5 / len(axes))
-            wider = self.attempt(grown, {a: share * r for a, r in best.bandwidth.items()})
-            falls.append(best.misfit / wider.misfit)
-            best = wider
+            best = self.attempt(grown, {a: share * r for a, r in best.bandwidth.items()})
+
+    def _next(self, rungs: list[Attempt]) -> int:
+        """How many features the next system has: as many as a fit of ``log misfit`` to ``N^(1/d)`` says are needed.
+
+        That is how smooth fields converge; before there are two rungs, twice as many.
+        """
+        best, roots = rungs[-1], 1 / len(self.problem.domain.axes)
+        wanted = 2.0 if best.width * self._unknowns < 1000 else 1.5
+        if len(rungs) > 1 and best.misfit < rungs[-2].misfit:
+            before = rungs[-2]
+            rate = math.log(before.misfit / best.misfit) / (best.width**roots - before.width**roots)
+            aim = max(self.tolerance / AIM, FLOOR / 2) * best.misfit / max(self.estimate(best), best.misfit / AIM)
+            root = best.width**roots + math.log(max(best.misfit / aim, 1.0)) / rate
+            wanted = min(max(LEAST_GROWTH, root ** (1 / roots) / best.width), FARTHEST)
+        return int(min(wanted * best.width, MOST / self._unknowns)) // 2 * 2
 
     def climb(self, best: Attempt) -> Attempt:
         """Other bandwidths at the same number of features, as long as they are better."""
-        left = next(tries for size, tries in TRIES.items() if best.width * self._unknowns <= size)
+        left = TRIES if best.width == self.attempts[0].width else AGAIN
+        if best.width * self._unknowns > LARGE:
+            return best
         axes = list(best.bandwidth)
         moves = [(axes, WIDER), (axes, 1 / WIDER)]
         if len(axes) > 1:
@@ -162,16 +211,20 @@ class Search:
 
     def attempt(self, width: int, bandwidth: dict[str, float]) -> Attempt:
         """Solve with one set of features."""
+        started = time.perf_counter()
         torch_generator = torch.Generator().manual_seed(self.seed)
-        network = sine_features(width, bandwidth, len(self.problem.fields) * self._parts, torch_generator)
-        model = build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(self.problem.ansatz))
-        solver = LastLayer(self._system, model, self._collocation(width))
+        onto = None if self._symbol is None else self._symbol.onto
+        model = self._model(
+            sine_features(width, bandwidth, len(self.problem.fields) * self._parts, torch_generator, onto)
+        )
+        solver = LastLayer(self._system, model, self._collocation(width), self._linear)
         for _ in range(ITERATIONS):
             solver.step()
             if solver.done:
                 break
         misfit, values = self._judge(solver)
-        made = Attempt(width, bandwidth, model, misfit, values, time.perf_counter() - self._started)
+        now = time.perf_counter()
+        made = Attempt(width, bandwidth, model, misfit, values, now - self._started, now - started)
         self.attempts.append(made)
         return made
 
@@ -208,14 +261,19 @@ class Search:
         size = best.values.norm()
         worse = [a for a in self.attempts if 3 * best.misfit < a.misfit < math.inf]
         if not worse or not math.isfinite(best.misfit):
-            return math.inf if best.misfit > FLOOR else best.misfit
+            return math.inf if best.misfit > FLOOR else max(best.misfit, ROUNDING)
         ratio = max(float((a.values - best.values).norm() / size) / a.misfit for a in worse)
-        return CAUTION * max(ratio, LEAST_RATIO) * best.misfit
+        return max(CAUTION * max(ratio, LEAST_RATIO) * best.misfit, ROUNDING)
 
     def _first(self, across: dict[str, float]) -> int:
         product = math.prod(1.1 * k for k in across.values())
         wanted = {1: 3.0 * product, 2: 2.2 * product / math.pi}.get(len(across), 0.3 * product)
         return int(min(max(FEWEST, wanted * 2), 1200) / self._unknowns) // 2 * 2
+
+    def _counts(self, width: int) -> dict[str, int]:
+        """The points of every constraint; of the equation that the features satisfy as many as features."""
+        held = {c.name: width for c in self.problem.constraints()}
+        return held | {name: len(p[0]) for name, p in self._collocation(width).items()}
 
     @property
     def _parts(self) -> int:
@@ -242,6 +300,7 @@ class Search:
         network = best.model.network
         assert isinstance(network, Siren)
         bands = ", ".join(f"{a} {r:.3g}" for a, r in best.bandwidth.items())
+        kind = "sine features" if self._symbol is None else "sine features that satisfy the equation,"
         history = {
             "step": [float(i + 1) for i in range(len(self.attempts))],
             "seconds": [a.at for a in self.attempts],
@@ -249,29 +308,10 @@ class Search:
         }
         return Found(
             network, error, end,
-            f"{best.width} sine features up to {bands} rad a half-width, {said}, estimated error {error:.1e}",
+            f"{best.width} {kind} up to {bands} rad a half-width, {said}, estimated error {error:.1e}",
             len(self.attempts), time.perf_counter() - self._started, best.bandwidth,
-            {name: len(p[0]) for name, p in self._collocation(best.width).items()}, history,
+            self._counts(best.width), history,
         )  # fmt: skip
 
 
-def sine_features(width: int, bandwidth: dict[str, float], outputs: int, generator: torch.Generator) -> Siren:
-    """A SIREN of one layer: frequencies uniform in an ellipsoid, each with a sine and a cosine, the output zero."""
-    network = Siren(len(bandwidth), outputs, width=width, depth=1, omega=1.0, dtype=torch.float64, generator=generator)
-    half = width // 2
-    direction = torch.randn(half, len(bandwidth), generator=generator, dtype=torch.float64)
-    direction /= direction.norm(dim=1, keepdim=True)
-    radius = torch.rand(half, 1, generator=generator, dtype=torch.float64) ** (1 / len(bandwidth))
-    waves = direction * radius * torch.tensor(list(bandwidth.values()), dtype=torch.float64)
-    phase = 2 * math.pi * torch.rand(half, generator=generator, dtype=torch.float64)
-    first, last = network.layers
-    assert isinstance(first, torch.nn.Linear) and isinstance(last, torch.nn.Linear)
-    with torch.no_grad():
-        first.weight.copy_(torch.cat([waves, waves]))
-        first.bias.copy_(torch.cat([phase, phase + math.pi / 2]))
-        last.weight.zero_()
-        last.bias.zero_()
-    return network
-
-
-__all__ = ["Found", "Search", "sine_features"]
+__all__ = ["Found", "Search"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from .errors import UsageError
 from .jet import Jet, Plan, coordinate, make_plan
 from .jet.functions import ELEMENTARY
 from .points import Points
+from .siren import Siren
+from .waves import Waves
 
 
 class Model(nn.Module):
@@ -56,8 +59,8 @@ class Model(nn.Module):
 
     def raw_fields(self, points: Points, plan: Plan, shift: float = 0.0) -> tuple[Jet, ...]:
         """The jets of the network's own fields, before the ansatz. Raises ``UsageError`` for other outputs of it."""
-        came = self.network(Jet(self._inputs(points, plan), plan, points))
         count = len(self.fields)
+        came = self._network_at(points, plan)
         outputs = count * (1 + self.complex_valued)
         if not isinstance(came, Jet) or came.channels.ndim != 3:
             kind = tuple(came.channels.shape[1:]) if isinstance(came, Jet) else type(came).__name__
@@ -73,6 +76,25 @@ class Model(nn.Module):
         channels = channels * self.amplitude
         moved = torch.cat([channels[:1] + (self.offset + shift), channels[1:]])
         return tuple(Jet(moved[..., i], plan, points) for i in range(count))
+
+    def _network_at(self, points: Points, plan: Plan) -> Any:
+        waves = self.waves
+        if waves is None:
+            return self.network(Jet(self._inputs(points, plan), plan, points))
+        last = cast(Siren, self.network).layers[-1]
+        assert isinstance(last, nn.Linear)
+        channels = waves.at(points).channels(plan, last.weight)
+        return Jet(torch.cat([channels[:1] + last.bias, channels[1:]]), plan, points)
+
+    @property
+    def waves(self) -> Waves | None:
+        """The features of a ``Siren`` of one layer, whose derivatives need no chain rule; of another network None."""
+        network = self.network
+        if not isinstance(network, Siren) or network.depth != 1 or self.periods:
+            return None
+        first, omega = network.layers[0], network.omegas[0]
+        assert isinstance(first, nn.Linear)
+        return Waves(omega * first.weight / self.scale, omega * first.bias, self.center)
 
     def _inputs(self, points: Points, plan: Plan) -> Tensor:
         """``(channels, n, inputs)``: the nondimensional coordinates with their derivatives."""

@@ -28,10 +28,11 @@ from pinn_siren import (
     solve,
 )  # fmt: skip
 from pinn_siren.ansatz.derive import BuiltIn
-from pinn_siren.bandwidth import Search, sine_features
+from pinn_siren.bandwidth import Search
 from pinn_siren.build import build_model
 from pinn_siren.errors import ResidualError, UsageError
 from pinn_siren.optimizers.design import assemble, put
+from pinn_siren.optimizers.features import sine_features
 from pinn_siren.optimizers.least_squares import collocation
 from pinn_siren.optimizers.least_squares import solve as least_squares
 from pinn_siren.scales import measure_scales
@@ -130,7 +131,9 @@ def test_the_matrix_gives_the_residual_of_any_weights_of_a_linear_problem(name):
     weights = torch.complex(*drawn.T) if whole else drawn[:, 0]
     put(model, weights, whole)
     found = residuals(system, points, model, whole)
-    torch.testing.assert_close(matrix @ weights - right, found, rtol=1e-10, atol=1e-10 * float(found.abs().max()))
+    torch.testing.assert_close(
+        matrix.to(weights.dtype) @ weights - right, found, rtol=1e-10, atol=1e-10 * float(found.abs().max())
+    )
 
 
 @pytest.mark.parametrize("name", ["kerr", "bratu"])
@@ -153,14 +156,27 @@ def test_the_matrix_of_a_nonlinear_problem_is_its_derivative(name):
     torch.testing.assert_close(matrix @ step, (ends[0] - ends[1]) / (2 * h), rtol=1e-6, atol=1e-6)
 
 
-def test_dependent_columns_give_the_solution_of_least_norm():
+def test_dependent_columns_leave_the_weights_small():
     draw = torch.Generator().manual_seed(1)
     a = torch.randn(30, 4, generator=draw, dtype=torch.float64)
     twice = torch.cat([a, a], dim=1)
+    expected = torch.tensor([1.0, 2.0, -1.0, 0.5], dtype=torch.float64)
+    found = least_squares(twice, a @ expected)
+    torch.testing.assert_close(found[:4] + found[4:], expected, rtol=1e-13, atol=1e-13)
+    assert float(found.norm()) < 3 * float(expected.norm())
+    # What no weights fit is left over to a hundredth: rounding times it moves weights along the dependent columns.
     b = torch.randn(30, generator=draw, dtype=torch.float64)
-    expected = np.linalg.lstsq(twice.numpy(), b.numpy(), rcond=1e-12)[0]
-    np.testing.assert_allclose(least_squares(twice, b).numpy(), expected, rtol=1e-9)
+    least = float((a @ torch.linalg.lstsq(a, b[:, None]).solution[:, 0] - b).norm())
+    assert float((twice @ least_squares(twice, b) - b).norm()) < 1.01 * least
     assert bool((least_squares(torch.zeros(5, 3, dtype=torch.float64), torch.ones(5, dtype=torch.float64)) == 0).all())
+
+
+def test_a_real_matrix_takes_a_complex_right_side():
+    draw = torch.Generator().manual_seed(1)
+    a = torch.randn(30, 4, generator=draw, dtype=torch.float64)
+    b = torch.complex(*torch.randn(2, 30, generator=draw, dtype=torch.float64))
+    expected = torch.linalg.lstsq(a.to(b.dtype), b[:, None]).solution[:, 0]
+    torch.testing.assert_close(least_squares(a, b), expected)
 
 
 def test_collocation_points_grow_with_the_features():
@@ -292,13 +308,13 @@ def test_interrupted_the_best_attempt_is_kept(monkeypatch):
 
     def interrupted(self, *arguments):
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         return attempt(self, *arguments)
 
     monkeypatch.setattr(Search, "attempt", interrupted)
     found = made.run()
-    assert found.end == "interrupted" and found.attempts == 2 and "best features kept" in found.reason
+    assert found.end == "interrupted" and found.attempts == 1 and "best features kept" in found.reason
 
 
 def test_out_of_time_it_says_so():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +12,15 @@ from torch import Tensor, nn
 from ..ansatz import build_in
 from ..conditions import Constraint
 from ..errors import UsageError
-from ..jet import Jet, Linearization, Plan, linearize
+from ..jet import Jet, Linearization, Plan, Residual, is_linear, linearize
 from ..model import Model
 from ..points import Points
 from ..problem import record
 from ..system import System, checked
+from ..waves import WavesAt
 
-CHUNK = 2**22
-"""Numbers of one derivative of the features that are held at once."""
+CHUNK = 2**18
+"""Numbers of one derivative of the features that are held at once: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,21 +40,40 @@ def last_layer(network: nn.Module) -> nn.Linear:
     return layers[-1]
 
 
-def features(model: Model, points: Points, plan: Plan) -> Tensor:
-    """``(channels, n, width + 1)``: the jets that the last layer combines, and the constant for its bias."""
+class Features(Protocol):
+    """What the last layer combines, at ``n`` points."""
+
+    def rows(self, plan: Plan, coefficients: Tensor) -> Tensor:
+        """``(n, width)``: ``sum_c coefficients[:, c] (derivative c of each feature)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureJets:
+    """The features of any network, as jets: ``channels`` ``(channels, n, width)``."""
+
+    channels: Tensor
+
+    def rows(self, plan: Plan, coefficients: Tensor) -> Tensor:
+        """The sum over the channels that a coefficient asks for."""
+        used = torch.nonzero((coefficients != 0).any(dim=0))[:, 0].tolist()
+        total = self.channels.new_zeros(self.channels.shape[1:], dtype=coefficients.dtype)
+        for i in used:
+            total.addcmul_(coefficients[:, i, None], self.channels[i].to(coefficients.dtype))
+        return total
+
+
+def features(model: Model, points: Points, plan: Plan) -> FeatureJets | WavesAt:
+    """What the last layer combines."""
+    waves = model.waves
+    if waves is not None:
+        return waves.at(points)
     layer, seen = last_layer(model.network), []
     hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:
-        with torch.no_grad():
-            model.raw_fields(points, plan)
+        model.raw_fields(points, plan)
     finally:
         hook.remove()
-    channels = seen[-1].channels
-    if layer.bias is None:
-        return channels
-    one = torch.zeros_like(channels[..., :1])
-    one[0] = 1
-    return torch.cat([channels, one], dim=-1)
+    return FeatureJets(seen[-1].channels)
 
 
 def assemble(system: System, points: dict[str, list[Points]], model: Model) -> tuple[list[Block], bool]:
@@ -60,73 +81,102 @@ def assemble(system: System, points: dict[str, list[Points]], model: Model) -> t
 
     The unknowns are the last layer's weights and bias, one set a field; where the fields are complex and the residual
     is complex-differentiable they are complex, else real parts and then imaginary parts. ``matrix @ unknowns - right``
-    is the residual of the linearized problem.
+    is the residual of the linearized problem. A matrix of complex unknowns is real where all its coefficients are.
     """
-    found = [(c, *_linearized(system, c, points[c.name], model)) for c in system.constraints]
-    whole = model.complex_valued and all(lin.complex_blocks() is not None for _, _, lin in found)
-    return [b for c, plan, lin in found for b in _blocks(c, plan, lin, points[c.name], model, whole)], whole
+    with torch.no_grad():
+        found = [(c, *linearized(system, c, points[c.name], model)) for c in system.constraints]
+        whole = model.complex_valued and all(lin.complex_blocks() is not None for _, _, lin, _ in found)
+        blocks = [b for c, plan, lin, raw in found for b in _blocks(c, plan, lin, raw, points[c.name], model, whole)]
+    return blocks, whole
 
 
-def _linearized(system: System, c: Constraint, points: list[Points], model: Model) -> tuple[Plan, Linearization]:
-    def residual(at: list[Points], free: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
+def linear(system: System, points: dict[str, list[Points]], model: Model) -> bool:
+    """Whether the fields enter every residual linearly, at a few of the points."""
+    for c in system.constraints:
+        few = [p[:16] for p in points[c.name]]
+        _, _, raw = linearized(system, c, few, model)
+        if not is_linear(_residual(c, model), few, raw):
+            return False
+    return True
+
+
+Raw = list[tuple[Jet, ...]]
+
+
+def _residual(c: Constraint, model: Model) -> Residual:
+    def residual(at: list[Points], free: Raw) -> tuple[Tensor, ...]:
         plan = free[0][0].plan
         return checked(c, at, [build_in(model.ansatz, p, plan, u) for p, u in zip(at, free, strict=True)])
 
-    def evaluate(plan: Plan) -> tuple[Plan, Linearization]:
-        with torch.no_grad():
-            raw = [model.raw_fields(p, plan) for p in points]
-        return plan, linearize(residual, points, raw)
+    return residual
+
+
+def linearized(system: System, c: Constraint, points: list[Points], model: Model) -> tuple[Plan, Linearization, Raw]:
+    """The plan of a constraint, its linearization at the model's fields, and these."""
+
+    def evaluate(plan: Plan) -> tuple[Plan, Linearization, Raw]:
+        raw = [_raw(model, p, plan) for p in points]
+        return plan, linearize(_residual(c, model), points, raw), raw
 
     found, system.asked[c.name] = record(evaluate, system.problem, system.asked[c.name])
     return found
 
 
+def _raw(model: Model, points: Points, plan: Plan) -> tuple[Jet, ...]:
+    """The network's own fields; of a last layer of zeros, without a look at the others."""
+    layer = last_layer(model.network)
+    if bool(layer.weight.any()) or (layer.bias is not None and bool(layer.bias.any())):
+        return model.raw_fields(points, plan)
+    kind = torch.promote_types(layer.weight.dtype, torch.complex64) if model.complex_valued else layer.weight.dtype
+    channels = layer.weight.new_zeros(len(plan.keys), len(points), len(model.fields), dtype=kind)
+    channels[0] += model.offset
+    return tuple(Jet(channels[..., i], plan, points) for i in range(len(model.fields)))
+
+
 def _blocks(
-    c: Constraint, plan: Plan, lin: Linearization, points: list[Points], model: Model, whole: bool
+    c: Constraint, plan: Plan, lin: Linearization, raw: Raw, points: list[Points], model: Model, whole: bool
 ) -> Iterator[Block]:
-    with torch.no_grad():
-        raw = [model.raw_fields(p, plan) for p in points]
-    coefficients, values = lin.coefficients, lin.values
-    columns = [(i, column) for i, column in enumerate(lin.columns)]
+    coefficients, values, columns = lin.coefficients, lin.values, lin.columns
     if whole:
         blocks = lin.complex_blocks()
         assert blocks is not None
-        coefficients = blocks
-        columns = list(enumerate(column for column in lin.columns if not column.imaginary))
+        coefficients = blocks if bool(blocks.imag.any()) else blocks.real
+        columns = tuple(column for column in columns if not column.imaginary)
         values = torch.complex(values[:, 0::2], values[:, 1::2])
-    groups: dict[tuple[int, int, bool], list[tuple[int, int]]] = {}
-    for i, column in columns:
-        key = (column.points, column.field, column.imaginary)
-        groups.setdefault(key, []).append((i, plan.index[column.key]))
+    layer = last_layer(model.network)
+    width = layer.in_features
+    size = width + (layer.bias is not None)
     halves = 2 if model.complex_valued and not whole else 1
-    width = last_layer(model.network).in_features + (last_layer(model.network).bias is not None)
-    size = len(model.fields) * width
-    n = len(points[0])
+    n, parts = coefficients.shape[:2]
+    groups: dict[tuple[int, int, bool], Tensor] = {}
+    for i, column in enumerate(columns):
+        key = (column.points, column.field, column.imaginary)
+        if key not in groups:
+            groups[key] = coefficients.new_zeros(parts, n, len(plan.keys))
+        groups[key][..., plan.index[column.key]] = coefficients[:, :, i].T
+    matrices = coefficients.new_zeros(parts, n, halves * len(model.fields) * size)
+    known = torch.zeros_like(values)
+    for (which, field, imaginary), by_key in groups.items():
+        u = raw[which][field].channels
+        u = u if whole or not model.complex_valued else (u.imag if imaginary else u.real)
+        fixed = torch.zeros_like(u[:, :1])
+        # The offset is no unknown.
+        fixed[0] = 0.0 if imaginary else model.offset[field]
+        known = known + torch.einsum("rnk,kn->nr", by_key.to(u.dtype), u - fixed)
     step = max(1, CHUNK // width)
-    pieces: list[list[Tensor]] = [[] for _ in range(coefficients.shape[1])]
     for start in range(0, n, step):
         cut = slice(start, start + step)
         shapes = [features(model, p[cut], plan) for p in points]
-        part = coefficients.new_zeros(len(shapes[0][0]), coefficients.shape[1], halves * size)
-        for (which, field, imaginary), entries in groups.items():
-            at = (size if imaginary else 0) + field * width
-            for i, channel in entries:
-                shape = shapes[which][channel] * model.amplitude[field]
-                for r in range(part.shape[1]):
-                    part[:, r, at : at + width] += coefficients[cut][:, r, i, None] * shape
-        for r in range(part.shape[1]):
-            pieces[r].append(part[:, r])
-    known = torch.zeros_like(values)
-    for (which, field, imaginary), entries in groups.items():
-        u = raw[which][field].channels
-        u = u if whole or not model.complex_valued else (u.imag if imaginary else u.real)
-        for i, channel in entries:
-            # The offset is no unknown.
-            fixed = model.offset[field] if channel == 0 and not imaginary else 0.0
-            known = known + coefficients[:, :, i] * (u[channel] - fixed)[:, None]
+        for (which, field, imaginary), by_key in groups.items():
+            at = ((len(model.fields) if imaginary else 0) + field) * size
+            for r in range(parts):
+                scaled = by_key[r, cut] * model.amplitude[field]
+                matrices[r, cut, at : at + width] += shapes[which].rows(plan, scaled)
+                if size > width:
+                    matrices[r, cut, at + width] += scaled[:, 0]
     right = known - values
-    for r, rows in enumerate(pieces):
-        matrix, b = torch.cat(rows), right[:, r]
+    for r in range(parts):
+        matrix, b = matrices[r], right[:, r]
         if c.reduce == "mean":
             matrix, b = matrix.mean(0, keepdim=True), b.mean(0, keepdim=True)
         yield Block(c, matrix, b)
@@ -144,4 +194,4 @@ def put(model: Model, unknowns: Tensor, whole: bool) -> None:
             layer.bias.copy_(rows[:, -1])
 
 
-__all__ = ["Block", "assemble", "features", "last_layer", "put"]
+__all__ = ["Block", "assemble", "features", "last_layer", "linear", "linearized", "put"]

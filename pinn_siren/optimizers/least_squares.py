@@ -15,15 +15,15 @@ from ..loss import Objective
 from ..model import Model
 from ..points import Points
 from ..system import System
-from .design import Block, assemble, last_layer, put
+from .design import Block, assemble, last_layer, linear, put
 from .stage import Stage, Update
 
 OVERSAMPLING = 2
 """Points inside for every feature."""
 EDGE_WEIGHT = 3.0
 """The weight of conditions beside the equation; from 0.1 to 1000 it changes smooth solutions little."""
-RANK = 1e-14
-"""Singular values below this much of the largest count as zero: features are dependent within rounding by design."""
+RIDGE = 1e-15
+"""In units of a column's length."""
 CLOSE = 1e-12
 HALVINGS = 5
 
@@ -33,8 +33,8 @@ class LeastSquares(Stage):
     """Solve for the last layer, all others frozen: at least ``steps`` Gauss-Newton iterations, one where it is linear.
 
     ``min |A w - b|`` over the last layer's weights, rows of the equation at Chebyshev-distributed points and of every
-    condition, each group divided by the root mean square of its rows, columns scaled to unit length; by QR and the
-    singular values of the triangle, cut off at relative ``1e-14``. float64 only. Random features: Rahimi and Recht
+    condition, each group divided by the root mean square of its rows, columns scaled to unit length; by QR with a ridge
+    of ``1e-15``. float64 only. Random features: Rahimi and Recht
     2007 (NeurIPS 20); for differential equations: Calabro, Fabiani and Siettos 2021, doi 10.1016/j.cma.2021.114188.
     """
 
@@ -80,12 +80,14 @@ class LastLayer:
     """The nonlinear least-squares problem of a model's last layer, and its iterations.
 
     ``residual``: the weighted root mean square of all rows at the collocation points; ``scales``: of every block, the
-    root mean square of its matrix, the residual that a typical feature of coefficient 1 makes.
+    root mean square of its matrix, the residual that a typical feature of coefficient 1 makes; ``linear``: whether the
+    fields enter linearly, found out unless given.
     """
 
     system: System
     model: Model
     points: dict[str, list[Points]]
+    linear: bool | None = None
     scales: list[float] = field(default_factory=list, init=False)
     whole: bool = field(default=False, init=False)
     residual: float = field(default=math.inf, init=False)
@@ -93,6 +95,8 @@ class LastLayer:
 
     def step(self) -> None:
         """Linearize, solve, and take as much of the step as lowers the residual."""
+        if self.linear is None:
+            self.linear = linear(self.system, self.points, self.model)
         blocks, self.whole = assemble(self.system, self.points, self.model)
         self.scales = [float(b.matrix.abs().square().mean().sqrt()) or 1.0 for b in blocks]
         weights = [_weight(b, s) for b, s in zip(blocks, self.scales, strict=True)]
@@ -104,18 +108,23 @@ class LastLayer:
             return
         before = self._unknowns()
         solved = solve(matrix, right)
-        linear = float((matrix @ solved - right).norm())
+        matrix = matrix.to(solved.dtype)
+        linear_residual = float((matrix @ solved - right).norm())
+        put(self.model, solved, self.whole)
+        if self.linear:
+            self.residual, self.done = linear_residual, True
+            return
         here = float((matrix @ before - right).norm())
         share = 1.0
         for _ in range(HALVINGS):
-            put(self.model, before + share * (solved - before), self.whole)
             there = self._measured(weights)
             if there <= here or not math.isfinite(here):
                 break
             share /= 2
+            put(self.model, before + share * (solved - before), self.whole)
         self.residual = there
-        # A linear problem is where the linearization said it would be.
-        self.done = abs(there - linear) <= 1e-6 * here + CLOSE or there > (1 - 1e-3) * here
+        # Where the linearization said it would be, or no better than before: another step would change nothing.
+        self.done = abs(there - linear_residual) <= 1e-6 * here + CLOSE or there > (1 - 1e-3) * here
 
     def _measured(self, weights: list[float]) -> float:
         """The weighted norm of all rows, as they are now."""
@@ -149,24 +158,30 @@ def collocation(system: System, width: int, generator: torch.Generator) -> dict[
     dimensions = len(system.problem.domain.axes)
     inside = OVERSAMPLING * (width + 1)
     beside = max(32, int(4 * dimensions * inside ** ((dimensions - 1) / dimensions)))
-    numbers = {c.name: inside if c.on_interior else min(beside, 2 * inside) for c in system.constraints}
+    # Features that satisfy the equation are held by conditions alone.
+    alone = not any(c.on_interior for c in system.constraints)
+    numbers = {c.name: inside if c.on_interior or alone else min(beside, inside // 2) for c in system.constraints}
     return system.sample(numbers, Sampler(generator, torch.float64, "chebyshev"))
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """The least-squares solution of least norm in scaled columns: QR, then the triangle's singular values."""
+    """``min |A x - b|^2 + RIDGE^2 |D x|^2``, ``D`` the columns' lengths, by one QR; ``b`` real or complex.
+
+    Features are dependent within rounding by design. The ridge, at rounding, holds the weights of what the rows do not
+    see; it is as accurate as singular values cut off there, for the work of one factorization.
+    """
+    n = matrix.shape[1]
     lengths = matrix.norm(dim=0)
     lengths = torch.where(lengths > 0, lengths, 1.0)
-    both = torch.cat([matrix / lengths, right[:, None]], dim=1)
-    if len(both) > both.shape[1]:
-        both = torch.linalg.qr(both, mode="r").R
-    if both.device.type == "cpu":
-        found = torch.linalg.lstsq(both[:, :-1], both[:, -1:], rcond=RANK, driver="gelsd").solution
-        return found[:, 0] / lengths
-    left, sizes, turned = torch.linalg.svd(both[:, :-1], full_matrices=False)
-    kept = sizes > RANK * sizes[0]
-    along = (left.mH @ both[:, -1])[kept] / sizes[kept]
-    return (turned[kept].mH @ along) / lengths
+    split = right.is_complex() and not matrix.is_complex()
+    columns = torch.stack([right.real, right.imag], dim=1) if split else right[:, None].to(matrix.dtype)
+    both = matrix.new_zeros(len(matrix) + n, n + columns.shape[1])
+    torch.div(matrix, lengths, out=both[: len(matrix), :n])
+    both[: len(matrix), n:] = columns
+    both[len(matrix) :, :n].fill_diagonal_(RIDGE)
+    triangle = torch.linalg.qr(both, mode="r").R
+    found = torch.linalg.solve_triangular(triangle[:n, :n], triangle[:n, n:], upper=True) / lengths[:, None]
+    return torch.complex(found[:, 0], found[:, 1]) if split else found[:, 0]
 
 
 def _weight(block: Block, scale: float) -> float:
