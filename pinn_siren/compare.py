@@ -19,7 +19,7 @@ from .comparison.grids import Level, extrapolations, solve_grids
 from .comparison.kept import Kept
 from .comparison.pictures import draw_curves
 from .comparison.snapshots import Snapshots
-from .comparison.tables import as_markdown, as_text, cells, refusals
+from .comparison.tables import as_markdown, as_text, cells, refusals, spread
 from .comparison.yardstick import Best, Yardstick, choose_yardstick, judgement
 from .errors import PinnSirenError, UsageError, expect_positive, expect_whole, suggest
 from .plan import METHODS
@@ -243,7 +243,7 @@ class _Series:
     def _put(self, run: Run) -> None:
         self.kept.put(_key(run.method, run.seed), run.plain())
         if self.progress:
-            ended = run.refused or f"relative error {run.error:.1e} in {run.seconds:.2f} s"
+            ended = run.refused or f"relative error {spread([run.error], self.yardstick().bar)} in {run.seconds:.2f} s"
             print(f"  {run.method}: {ended}", file=sys.stderr, flush=True)
 
     def _say(self, method: str, seed: int) -> None:

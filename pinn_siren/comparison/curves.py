@@ -108,14 +108,14 @@ def verdict_sentences(rows: Sequence[Row]) -> list[str]:
     for accuracy in reached(rows):
         first = fastest(rows, accuracy)
         if first is None:
-            return [f"No method reaches {accuracy:.0e}."]
+            return [f"No method reaches {power(accuracy)}."]
         other = fastest([r for r in rows if r.classical != first.classical], accuracy)
         side = "network" if first.classical else "grid"
         ratio = (
             f"no {side} reaches it" if other is None
             else f"{_ratio(other.times[accuracy] / first.times[accuracy])} times as fast as {other.method}"
         )  # fmt: skip
-        won[first.classical].append(f"{accuracy:.0e} ({first.method}, {shown(first.times[accuracy])} s; {ratio})")
+        won[first.classical].append(f"{power(accuracy)} ({first.method}, {shown(first.times[accuracy])} s; {ratio})")
     said = []
     if won[True]:
         said.append(f"The classical solver is the fastest to {_listed(won[True])}.")
@@ -127,6 +127,11 @@ def verdict_sentences(rows: Sequence[Row]) -> list[str]:
 def shown(seconds: float) -> str:
     """Seconds with two digits."""
     return "-" if not math.isfinite(seconds) else f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
+
+
+def power(accuracy: float) -> str:
+    """``1e-6``."""
+    return f"1e{round(math.log10(accuracy))}"
 
 
 def _ratio(value: float) -> str:

@@ -31,12 +31,14 @@ def draw_curves(path: str | Path, runs: Sequence[Run], stick: Yardstick, title: 
     axes.set_xscale("log")
     axes.set_yscale("log")
     ends: dict[str, tuple[float, float, str]] = {}
+    # Nothing is known below the truth's own error.
+    floor = max(stick.bar, _LEAST)
     for name, colour in _colours(runs).items():
-        own = [r for r in runs if r.method == name and _shown(r.curve)]
+        own = [r for r in runs if r.method == name and _shown(r.curve, floor)]
         marker = GREYS[name][1] if name in GREYS else "o"
         for run in own:
             middle = run is sorted(own, key=lambda r: r.error)[(len(own) - 1) // 2]
-            seconds, errors = zip(*_shown(run.curve), strict=True)
+            seconds, errors = zip(*_shown(run.curve, floor), strict=True)
             axes.plot(
                 seconds, errors, color=colour, marker=marker, markersize=5 if name in GREYS else 2.5,
                 linewidth=2.0 if middle else 0.8, alpha=1.0 if middle else 0.35, linestyle="-" if middle else ":",
@@ -48,7 +50,7 @@ def draw_curves(path: str | Path, runs: Sequence[Run], stick: Yardstick, title: 
     if stick.bar:
         low = axes.get_ylim()[0]
         axes.axhspan(min(low, stick.bar / 3), stick.bar, color="0.9", zorder=0)
-        axes.text(0.01, stick.bar, " the reference's own error", transform=axes.get_yaxis_transform(), va="bottom",
+        axes.text(0.01, stick.bar, f" the reference's own error, {stick.bar:.0e}", transform=axes.get_yaxis_transform(), va="bottom",
                   fontsize=8, color="0.35")  # fmt: skip
         axes.set_ylim(bottom=min(low, stick.bar / 3))
     label_ends(figure, axes, ends)
@@ -122,8 +124,8 @@ def _cycle(count: int) -> list[str]:
     return [COLOURS[k % len(COLOURS)] for k in range(count)]
 
 
-def _shown(curve: Curve) -> list[tuple[float, float]]:
-    return [(s, max(e, _LEAST)) for s, e in curve if math.isfinite(e) and np.isfinite(s) and s > 0]
+def _shown(curve: Curve, floor: float) -> list[tuple[float, float]]:
+    return [(s, max(e, floor)) for s, e in curve if math.isfinite(e) and np.isfinite(s) and s > 0]
 
 
 def _frame(axes: Axes, title: str, across: str, up: str) -> None:

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..table import aligned
-from .curves import Row, fastest, reached, shown
+from .curves import Row, fastest, power, reached, shown
 
 
 def cells(rows: Sequence[Row], bar: float, verdicts: Sequence[Sequence[str]], mark: str) -> list[list[str]]:
     """The head and a line a method; ``mark``: how the fastest time to each accuracy is shown, as in ``"{}*"``."""
     accuracies = reached(rows)
     best = {a: fastest(rows, a) for a in accuracies}
-    table = [["method", "unknowns", "error", "seconds", *(f"s to {a:.0e}" for a in accuracies), "verdict"]]
+    table = [["method", "unknowns", "error", "seconds", *(f"s to {power(a)}" for a in accuracies), "verdict"]]
     for row, words in zip(rows, verdicts, strict=True):
         if row.refused is not None:
             table.append([row.method, *["-"] * (3 + len(accuracies)), "cannot, see below"])
