@@ -5,74 +5,32 @@ from __future__ import annotations
 import math
 import statistics
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from .build import pick_device
-from .check import StatementWarning
-from .compare import SEEDS, machine, reason
-from .comparison.baselines import NETWORKS, make_network
-from .comparison.curves import Curve, shown
+from .compare import SEEDS
+from .comparison.baselines import NETWORKS
+from .comparison.curves import shown
 from .comparison.fields import draw_fields
 from .comparison.grids import Level
 from .comparison.kept import Kept
 from .comparison.pictures import draw_metrics
-from .comparison.snapshots import Snapshots
+from .comparison.series import machine
 from .comparison.tables import as_markdown, as_text, spread
+from .comparison.training import RELATIVE, Trained, Training
 from .comparison.yardstick import Best, Exact, Yardstick, choose_yardstick
 from .errors import PinnSirenError, UsageError, expect_positive, expect_whole, suggest
-from .optimizers import Adam
 from .problem import Problem
 from .provenance import environment
 from .reference import GridSolution
-from .scales import measure_scales
-from .solution import Solution
 from .storage import make_folder, write_text
-from .trainer import Trainer
 from .validation import own_grid, solve_reference
 
 WIDTH, DEPTH, STEPS = 64, 3, 2000
-SNAPSHOTS = 40
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One network trained: ``curves``, a metric's values against the step, by the metric's name."""
-
-    network: str
-    seed: int
-    parameters: int = 0
-    seconds: float = 0.0
-    curves: dict[str, Curve] | None = None
-    remark: str = ""
-    refused: str | None = None
-
-    def last(self, metric: str) -> float:
-        """What it ended with; NaN where it has none."""
-        curve = (self.curves or {}).get(metric)
-        return curve[-1][1] if curve else math.nan
-
-    def plain(self) -> dict[str, Any]:
-        """Plain types for JSON, which has no infinity and no NaN: None stands for them."""
-        curves = {
-            name: [[step, value if math.isfinite(value) else None] for step, value in curve]
-            for name, curve in (self.curves or {}).items()
-        }
-        return {**self.__dict__, "curves": curves}
-
-    @classmethod
-    def of(cls, plain: dict[str, Any]) -> Trained:
-        """A trained network's figures back from plain types."""
-        curves = {
-            name: tuple((step, math.inf if value is None else value) for step, value in curve)
-            for name, curve in plain["curves"].items()
-        }
-        return cls(**{**plain, "curves": curves})
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +69,7 @@ class NetworkComparison:
         return table
 
     def _figure(self, metric: str, values: Sequence[float]) -> str:
-        if metric.startswith(_RELATIVE):
+        if metric.startswith(RELATIVE):
             return spread(values, self.yardstick.bar)
         low, middle, high = (f"{f(values):.4g}" for f in (min, statistics.median, max))
         return middle if low == high else f"{middle} [{low}, {high}]"
@@ -186,7 +144,7 @@ def compare_networks(
     }  # fmt: skip
     kept = Kept(None if folder is None else Path(folder) / "networks.json", made, fresh)
     stick, truth = _truth(problem)
-    work = _Training(problem, width, depth, steps, budget, device, stick, _grid(problem, truth))
+    work = Training(problem, width, depth, steps, budget, device, stick, _grid(problem, truth))
     names = tuple(dict.fromkeys(networks))
     wanted = [(seed, name) for seed in range(seeds) for name in names]
     interrupted = False
@@ -219,58 +177,6 @@ def compare_networks(
     return result
 
 
-_RELATIVE = "relative"
-
-
-@dataclass(frozen=True, eq=False)
-class _Training:
-    problem: Problem
-    width: int
-    depth: int
-    steps: int
-    budget: float | None
-    device: str | torch.device | None
-    stick: Yardstick
-    grid: GridSolution
-
-    @property
-    def measure(self) -> str:
-        """The error's name."""
-        return f"{_RELATIVE} misfit" if self.stick.against == "data" else f"{_RELATIVE} L2 error"
-
-    def train(self, name: str, seed: int) -> tuple[Trained, GridSolution | None]:
-        """Train one network; its fields where it could be trained."""
-        shots = Snapshots(lambda _: trainer.steps % every == 0 or trainer.steps == self.steps)
-        every = max(1, round(self.steps / SNAPSHOTS / 10)) * 10
-        try:
-            with warnings.catch_warnings(record=True) as heard:
-                warnings.simplefilter("always")
-                network = make_network(name, self.problem, measure_scales(self.problem), self.width, self.depth, seed)
-                trainer = Trainer(
-                    self.problem, network, device=self.device, seed=seed, progress=False, watch=shots
-                )  # fmt: skip
-                outcome = trainer.run(Adam(steps=self.steps), budget=self.budget)
-        except Exception as error:
-            # What one network cannot do, the others may.
-            return Trained(name, seed, refused=reason(error)), None
-        if outcome.end == "interrupted":
-            raise KeyboardInterrupt
-        solution = trainer.solution()
-        blind = any(issubclass(w.category, StatementWarning) and "derivatives of order" in str(w.message) for w in heard)
-        remarks = ["its highest derivatives vanish: the equation does not see it"] if blind else []
-        if outcome.end in ("budget", "diverged"):
-            remarks.append(outcome.message)
-        rows = list(self._rows(shots, solution))
-        curves = {metric: tuple((step, found[metric]) for step, found in rows) for metric in rows[-1][1]}
-        run = Trained(name, seed, solution.parameters, solution.provenance.seconds, curves, "; ".join(remarks))
-        return run, GridSolution(self.grid.coordinates, solution.on_grid(self.grid.coordinates), self.grid.weights)
-
-    def _rows(self, shots: Snapshots, final: Solution) -> Any:
-        recorded = dict(zip(final.history["seconds"], final.history["step"], strict=True))
-        for seconds, shot in shots.solutions(self.problem, final):
-            yield recorded[seconds], {self.measure: self.stick.error_of(shot), **self.problem.metrics(shot)}
-
-
 def _truth(problem: Problem) -> tuple[Yardstick, GridSolution | None]:
     levels: list[Level] = []
     if problem.exact is None:
@@ -286,7 +192,6 @@ def _truth(problem: Problem) -> tuple[Yardstick, GridSolution | None]:
 
 def _grid(problem: Problem, truth: GridSolution | None) -> GridSolution:
     return truth if truth is not None else own_grid(problem.physical_domain)
-
 
 
 __all__ = ["NETWORKS", "NetworkComparison", "compare_networks"]

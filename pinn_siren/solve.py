@@ -48,8 +48,9 @@ def solve(
     ``steps``: of the last stage at most;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
     device and thread count; ``watch``: ``(seconds, model)``, called at every record of the training, and for every
-    better attempt of the search once that has ended; the others, ``conditions``, ``balance``, ``causal`` and ``resampling`` among them, as for
-    ``Trainer``. ``exact`` never steers the solve: removing it leaves the weights bit for bit the same.
+    better attempt of the search once that has ended; the others, ``conditions``, ``balance``, ``causal`` and
+    ``resampling`` among them, as for ``Trainer``. ``exact`` never steers the solve: removing it leaves the weights bit
+    for bit the same.
 
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
     """

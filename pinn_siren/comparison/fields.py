@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from .._panels import Slice, colour_map, differences, error_limits, image_size, limits, parts, place, slices
 from .._panels import Box as Place
+from .._panels import Slice, colour_map, differences, error_limits, image_size, limits, parts, place, slices
 from ..reference import GridSolution
 from ..storage import replacing
 from .pictures import COLOURS
@@ -83,8 +84,11 @@ def _images(shown: Mapping[str, Slice], known: Slice | None, missed: Mapping[str
     bottom = size[1] - _TOP - height
     for k, (name, part) in enumerate(top.items()):
         _panel(figure, k, bottom, height, part, colours, name, rows == 1)
+    beyond = any(part.values[np.isfinite(part.values)].max() > span[1] for part in top.values())
+    beneath = any(part.values[np.isfinite(part.values)].min() < span[0] for part in top.values())
+    extend = {(True, True): "both", (True, False): "max", (False, True): "min"}.get((beyond, beneath), "neither")
     beside = Place(_LEFT + columns * (_CELL + _GAP), bottom, 0.12, height)
-    _bar(figure, beside, colours, "field")
+    _bar(figure, beside, colours, "field", extend)
     if missed:
         low, high = error_limits([part.values for part in missed.values()])
         scale = {"norm": LogNorm(low, high), "cmap": "magma"}
@@ -107,7 +111,9 @@ def _panel(
     )  # fmt: skip
     axes.set_facecolor("0.85")
     axes.set_title(name, fontsize=10)
-    axes.locator_params(nbins=4)
+    # Ticks at the very ends would run into the next panel's.
+    axes.xaxis.set_major_locator(MaxNLocator(4, prune="both"))
+    axes.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
     if lowest or name == "truth":
         axes.set_xlabel(across)
     else:
@@ -118,5 +124,5 @@ def _panel(
         axes.tick_params(labelleft=False)
 
 
-def _bar(figure: Figure, where: Place, colours: dict[str, Any], label: str) -> None:
-    figure.colorbar(ScalarMappable(**colours), cax=place(figure, where), label=label)
+def _bar(figure: Figure, where: Place, colours: dict[str, Any], label: str, extend: str = "neither") -> None:
+    figure.colorbar(ScalarMappable(**colours), cax=place(figure, where), label=label, extend=extend)

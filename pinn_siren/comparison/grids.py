@@ -102,5 +102,3 @@ def judged(method: str, solutions: Sequence[GridSolution], formal_order: float =
     coarse, middle, fine = solutions[-3:]
     order, error = estimate((coarse, middle, fine), formal_order)
     return Reference(method, (coarse, middle, fine), formal_order, order, error, 0.0)
-
-

@@ -76,7 +76,7 @@ class Kept:
 
     def put_grid(self, name: str, grid: GridSolution) -> None:
         """Keep a solution on a grid."""
-        arrays = {f"{name}/axis/{axis}": nodes for axis, nodes in grid.coordinates.items()}
+        arrays: dict[str, NDArray[Any]] = {f"{name}/axis/{axis}": nodes for axis, nodes in grid.coordinates.items()}
         arrays |= {f"{name}/field/{output}": values for output, values in grid.values.items()}
         arrays[f"{name}/weights"] = grid.quadrature()
         self.put_arrays(arrays)

@@ -50,8 +50,8 @@ def draw_curves(path: str | Path, runs: Sequence[Run], stick: Yardstick, title: 
     if stick.bar:
         low = axes.get_ylim()[0]
         axes.axhspan(min(low, stick.bar / 3), stick.bar, color="0.9", zorder=0)
-        axes.text(0.01, stick.bar, f" the reference's own error, {stick.bar:.0e}", transform=axes.get_yaxis_transform(), va="bottom",
-                  fontsize=8, color="0.35")  # fmt: skip
+        axes.text(0.01, stick.bar, f" the reference's own error, {stick.bar:.0e}", transform=axes.get_yaxis_transform(),
+                  va="bottom", fontsize=8, color="0.35")  # fmt: skip
         axes.set_ylim(bottom=min(low, stick.bar / 3))
     label_ends(figure, axes, ends)
     with replacing(path) as temporary:
