@@ -432,7 +432,7 @@ LINES = {
     "compare no method": ("compare mine.py --methods ,", "got none", "least-squares"),
     "compare an unknown network": ("compare mine.py --networks sirne", "'sirne'", "Did you mean 'siren'", "relu-pe"),
     "compare with methods and networks": ("compare mine.py --networks siren --methods adam", "--methods", "--networks"),
-    "compare networks to a tolerance": ("compare mine.py --networks tanh --tolerance 1e-3", "--tolerance", "no meaning"),
+    "compare networks to a tolerance": ("compare own.py --networks tanh --tolerance 1", "--tolerance", "no meaning"),
     "compare methods of a width": ("compare mine.py --width 8", "--width belongs to --networks"),
     "compare with no seed": ("compare mine.py --seeds 0", "seeds", "at least 1", "0"),
     "compare with a budget of zero": ("compare mine.py --budget 0", "budget", "positive"),
