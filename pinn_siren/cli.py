@@ -185,10 +185,11 @@ def _reference(command: Reference, own: list[str]) -> int:
 
 
 def _compare(command: Compare, own: list[str]) -> int:
-    sizes = {"--width": command.width, "--depth": command.depth, "--steps": command.steps}
+    sizes = {"--width": command.width, "--depth": command.depth, "--steps": command.steps,
+             "--dtype": command.dtype}  # fmt: skip
     training = next((name for name, value in sizes.items() if value is not None), None)
     if command.networks is None and training is not None:
-        raise UsageError(f"{training} belongs to --networks: methods have sizes and steps of their own.")
+        raise UsageError(f"{training} belongs to --networks: methods have sizes, steps and a precision of their own.")
     other = "--methods" if command.methods else "--tolerance" if command.tolerance is not None else None
     if command.networks is not None and other is not None:
         raise UsageError(f"{other} has no meaning with --networks: these are all trained alike by Adam.")
@@ -206,6 +207,7 @@ def _compare(command: Compare, own: list[str]) -> int:
                 found = compare_networks(
                     problem, networks=_names(command.networks), budget=command.budget,
                     width=_or(command.width, WIDTH), depth=_or(command.depth, DEPTH), steps=_or(command.steps, STEPS),
+                    dtype=DTYPES[command.dtype or "float64"],
                     **common,
                 )  # fmt: skip
             else:

@@ -18,6 +18,9 @@ Balance = Annotated[Literal["gradients"] | None, tyro.conf.arg(metavar="gradient
 Strictness = Annotated[Literal["certified"] | None, tyro.conf.arg(metavar="certified", help_behavior_hint="")]
 Names = Annotated[str | None, tyro.conf.arg(metavar="NAME,...", help_behavior_hint="")]
 Number = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
+Precision = Annotated[
+    Literal["float64", "float32"] | None, tyro.conf.arg(metavar="{float64,float32}", help_behavior_hint="")
+]
 Shell = Annotated[
     tyro.conf.Positional[Literal["bash", "zsh"] | None], tyro.conf.arg(metavar="{bash,zsh}", help_behavior_hint="")
 ]
@@ -111,6 +114,8 @@ class Compare:
     """Of networks: hidden layers; 3 unless given."""
     steps: Count = None
     """Of networks: steps of Adam; 2000 unless given."""
+    dtype: Precision = None
+    """Of networks: precision, float64 unless given."""
     device: Device = None
     """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
     fresh: Flag = False

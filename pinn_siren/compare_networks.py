@@ -16,7 +16,6 @@ from .compare import SEEDS
 from .comparison.baselines import NETWORKS
 from .comparison.curves import shown
 from .comparison.fields import draw_fields
-from .comparison.grids import Level
 from .comparison.kept import Kept
 from .comparison.pictures import draw_metrics
 from .comparison.series import machine
@@ -101,7 +100,8 @@ class NetworkComparison:
         if curves:
             draw_metrics(folder / "networks.png", curves, self.problem)
         if self.fields:
-            draw_fields(folder / "networks_fields.png", self.fields, self.truth, self.problem)
+            known = "exact" if self.yardstick.against == "exact" else "reference"
+            draw_fields(folder / "networks_fields.png", self.fields, self.truth, known, self.problem)
 
 
 def compare_networks(
@@ -114,6 +114,7 @@ def compare_networks(
     budget: float | None = None,
     seeds: int = SEEDS,
     device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float64,
     folder: str | Path | None = None,
     statement: str = "",
     fresh: bool = False,
@@ -138,13 +139,14 @@ def compare_networks(
     if budget is not None:
         expect_positive("budget, in seconds,", budget)
     pick_device(device)
+    precision = str(dtype).removeprefix("torch.")
     made = {
         "problem": type(problem).__name__, "statement": statement, "width": width, "depth": depth, "steps": steps,
-        "budget": budget, "machine": machine(device), "code": environment().get("git_commit", ""),
+        "budget": budget, "dtype": precision, "machine": machine(device), "code": environment().get("git_commit", ""),
     }  # fmt: skip
     kept = Kept(None if folder is None else Path(folder) / "networks.json", made, fresh)
     stick, truth = _truth(problem)
-    work = Training(problem, width, depth, steps, budget, device, stick, _grid(problem, truth))
+    work = Training(problem, width, depth, steps, budget, device, dtype, stick, _grid(problem, truth))
     names = tuple(dict.fromkeys(networks))
     wanted = [(seed, name) for seed in range(seeds) for name in names]
     interrupted = False
@@ -169,7 +171,7 @@ def compare_networks(
     fields = {name: grid for name in names if (grid := kept.grid(name)) is not None}
     how = (
         f"{depth} hidden layers of {width}, {steps} steps of Adam each, {seeds} seed{'s' * (seeds > 1)}: median "
-        f"[least, largest]; float64, {made['machine']}."
+        f"[least, largest]; {precision}, {made['machine']}."
     )
     result = NetworkComparison(type(problem).__name__, tuple(runs), stick, fields, truth, seeds, how, interrupted)
     if folder is not None:
@@ -178,16 +180,21 @@ def compare_networks(
 
 
 def _truth(problem: Problem) -> tuple[Yardstick, GridSolution | None]:
-    levels: list[Level] = []
-    if problem.exact is None:
-        try:
-            levels = [Level(grid, 0.0) for grid in solve_reference(problem).levels]
-        except Exception as error:
-            # Only an own reference may raise anything.
-            if not isinstance(error, PinnSirenError) and problem.reference is None:
-                raise
-    stick = choose_yardstick(problem, levels)
-    return stick, stick.truth if isinstance(stick, Exact | Best) else None
+    """What errors are measured against, and what is drawn beside the networks: a reference may have no bar."""
+    stick = choose_yardstick(problem, [])
+    if isinstance(stick, Exact):
+        return stick, stick.truth
+    try:
+        reference = solve_reference(problem)
+    except Exception as error:
+        # Only an own reference may raise anything.
+        if not isinstance(error, PinnSirenError) and problem.reference is None:
+            raise
+        return stick, None
+    if reference.error is not None:
+        described = f"the finest grid of {reference.method}, whose own error is about {reference.error:.1e}"
+        stick = Best(reference.finest, reference.error, described)
+    return stick, reference.finest
 
 
 def _grid(problem: Problem, truth: GridSolution | None) -> GridSolution:

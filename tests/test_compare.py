@@ -27,7 +27,7 @@ from pinn_siren.comparison.pictures import draw_curves, spread_apart
 from pinn_siren.comparison.snapshots import Snapshots
 from pinn_siren.comparison.tables import agreed, as_text, cells, spread
 from pinn_siren.comparison.yardstick import Best, Exact, Misfit, Unknown, best_reference, choose_yardstick
-from pinn_siren.errors import StorageError, UsageError
+from pinn_siren.errors import NoReferenceError, StorageError, UsageError
 from pinn_siren.plan import METHODS
 from pinn_siren.reference import GridSolution
 from pinn_siren.scales import measure_scales
@@ -260,6 +260,12 @@ def test_a_method_that_cannot_has_a_row_that_says_why(monkeypatch):
     assert [r.method for r in found.runs if r.refused is None] == [GRIDS, EXTRAPOLATED, "least-squares"]
 
 
+def test_a_reference_on_one_grid_is_no_sequence():
+    x = np.linspace(0, 1, 9)
+    with pytest.raises(NoReferenceError, match="one grid alone"):
+        solve_grids(line(reference=lambda cells: GridSolution({"x": x}, {"u": np.sin(x)})), 10.0)
+
+
 def test_a_fit_has_no_grids_and_is_measured_by_its_data():
     x = torch.linspace(0, 1, 21, dtype=torch.float64)[:, None]
     fit = Problem(domain=LINE, conditions=[Data(x, torch.sin(3 * x[:, 0]))])
@@ -322,6 +328,7 @@ def test_networks_are_trained_alike(tmp_path, monkeypatch):
     assert set(found.fields) == {"siren", "relu", "rbf"}
     kept = {"networks.json", "networks.npz", "networks.md", "networks.png", "networks_fields.png"}
     assert {f.name for f in tmp_path.iterdir()} == kept
+    assert found.truth is not None and "exact" in found.foot
     monkeypatch.setattr("pinn_siren.comparison.training.Trainer", None)
     again = compare_networks(problem, networks=["siren", "relu", "rbf"], progress=False, **arguments)
     assert str(again) == str(found)
@@ -343,9 +350,9 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.py").write_text(FILE)
     line = ["compare", "mine.py", "--device", "cpu", "--seeds", "1", "--quiet"]
     assert main([*line, "--methods", "least-squares", "--budget", "0.2", "--modes", "2"]) == 0
-    assert main([*line, "--networks", "siren,tanh", "--steps", "20", "--width", "8"]) == 0
+    assert main([*line, "--networks", "siren,tanh", "--steps", "20", "--width", "8", "--dtype", "float32"]) == 0
     out, err = capsys.readouterr()
-    assert "fastest to 1e-2" in out and "relu" not in out and "tanh" in out and err == ""
+    assert "fastest to 1e-2" in out and "relu" not in out and "tanh" in out and "float32" in out and err == ""
     names = {f.name for f in (tmp_path / "results/mine").iterdir()}
     assert names >= {"compare.md", "compare.json", "compare.png", "networks.md", "networks.png"}
     # Another option of the problem makes it another problem.

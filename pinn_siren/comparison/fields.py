@@ -23,8 +23,11 @@ _CELL, _GAP, _LEFT, _RIGHT, _TOP, _BOTTOM = 2.0, 0.22, 0.75, 1.1, 0.85, 0.55
 _DPI = 150
 
 
-def draw_fields(path: str | Path, fields: Mapping[str, GridSolution], truth: GridSolution | None, title: str) -> None:
+def draw_fields(
+    path: str | Path, fields: Mapping[str, GridSolution], truth: GridSolution | None, kind: str, title: str
+) -> None:
     """Writes a PNG: the first output of every network on the scale of the truth, and the absolute errors below.
+    ``kind``: what the truth is called.
 
     Of complex fields the real part; of more than two axes one slice. Raises ``StorageError`` where the file cannot be
     written.
@@ -37,7 +40,7 @@ def draw_fields(path: str | Path, fields: Mapping[str, GridSolution], truth: Gri
     head = f"{title}: {parts(output, next(iter(fields.values())).values[output])[0][0]}"
     head += f" at {part.where}" if part.where else ""
     one_axis = len(part.coordinates) == 1
-    figure = _curves(shown, known, head) if one_axis else _images(shown, known, missed, head)
+    figure = _curves(shown, known, kind, head) if one_axis else _images(shown, known, missed, kind, head)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
 
@@ -51,7 +54,7 @@ def _error(grid: GridSolution, truth: GridSolution, output: str) -> Slice:
     return slices(grid.coordinates, differences(grid.values[output], truth.values[output])[0])[-1]
 
 
-def _curves(shown: Mapping[str, Slice], known: Slice | None, head: str) -> Figure:
+def _curves(shown: Mapping[str, Slice], known: Slice | None, kind: str, head: str) -> Figure:
     figure = Figure(figsize=(9.0, 4.6), dpi=_DPI)
     axes = figure.add_axes((0.09, 0.12, 0.72, 0.78))
     for k, (name, part) in enumerate(shown.items()):
@@ -59,7 +62,7 @@ def _curves(shown: Mapping[str, Slice], known: Slice | None, head: str) -> Figur
         axes.plot(nodes, part.values, color=COLOURS[k % len(COLOURS)], linewidth=1.5, label=name)
     if known is not None:
         (nodes,) = known.coordinates.values()
-        axes.plot(nodes, known.values, "k--", linewidth=1.2, label="truth")
+        axes.plot(nodes, known.values, "k--", linewidth=1.2, label=kind)
     axes.set_title(head, fontsize=12, loc="left")
     axes.set_xlabel(next(iter(next(iter(shown.values())).coordinates)))
     axes.grid(alpha=0.3)
@@ -67,8 +70,10 @@ def _curves(shown: Mapping[str, Slice], known: Slice | None, head: str) -> Figur
     return figure
 
 
-def _images(shown: Mapping[str, Slice], known: Slice | None, missed: Mapping[str, Slice], head: str) -> Figure:
-    top = ({"truth": known} if known is not None else {}) | dict(shown)
+def _images(
+    shown: Mapping[str, Slice], known: Slice | None, missed: Mapping[str, Slice], kind: str, head: str
+) -> Figure:
+    top = ({kind: known} if known is not None else {}) | dict(shown)
     columns = len(top)
     height = image_size(next(iter(top.values())), _CELL)[1]
     rows = 1 + bool(missed)
@@ -83,7 +88,7 @@ def _images(shown: Mapping[str, Slice], known: Slice | None, missed: Mapping[str
     colours = {"norm": Normalize(*span), "cmap": colour_map(*span)}
     bottom = size[1] - _TOP - height
     for k, (name, part) in enumerate(top.items()):
-        _panel(figure, k, bottom, height, part, colours, name, rows == 1)
+        _panel(figure, k, bottom, height, part, colours, name, rows == 1 or name == kind)
     beyond = any(part.values[np.isfinite(part.values)].max() > span[1] for part in top.values())
     beneath = any(part.values[np.isfinite(part.values)].min() < span[0] for part in top.values())
     extend = {(True, True): "both", (True, False): "max", (False, True): "min"}.get((beyond, beneath), "neither")
@@ -114,7 +119,7 @@ def _panel(
     # Ticks at the very ends would run into the next panel's.
     axes.xaxis.set_major_locator(MaxNLocator(4, prune="both"))
     axes.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
-    if lowest or name == "truth":
+    if lowest:
         axes.set_xlabel(across)
     else:
         axes.tick_params(labelbottom=False)

@@ -65,7 +65,7 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What all networks share: the problem, size, steps, seconds at most, device, measure, and a grid for fields."""
+    """What all networks share: the problem, size, steps, seconds at most, device, precision, measure, grid of fields."""
 
     problem: Problem
     width: int
@@ -73,6 +73,7 @@ class Training:
     steps: int
     budget: float | None
     device: str | torch.device | None
+    dtype: torch.dtype
     stick: Yardstick
     grid: GridSolution
 
@@ -90,7 +91,7 @@ class Training:
                 warnings.simplefilter("always")
                 network = make_network(name, self.problem, measure_scales(self.problem), self.width, self.depth, seed)
                 trainer = Trainer(
-                    self.problem, network, device=self.device, seed=seed, progress=False, watch=shots
+                    self.problem, network, device=self.device, dtype=self.dtype, seed=seed, progress=False, watch=shots
                 )  # fmt: skip
                 outcome = trainer.run(Adam(steps=self.steps), budget=self.budget)
         except Exception as error:

@@ -19,7 +19,7 @@ from ..reference import GridSolution
 from ..solution import CHUNK, Solution
 from ..system import System
 from ..validation import exact_inside, own_grid, relative_l2, verdict
-from .grids import Level, extrapolations, judged
+from .grids import Level, bar_of, extrapolations, picked
 
 HIGHEST_ORDER = 4.0
 """The order that an extrapolation of second-order grids has at most."""
@@ -88,7 +88,7 @@ class Best:
     def grid_error(self, level: GridSolution) -> float:
         """On the nodes that both grids have, those of the coarser one."""
         coarse = min(level, self.truth, key=lambda grid: math.prod(grid.shape))
-        mine, theirs = _picked(level, coarse), _picked(self.truth, coarse)
+        mine, theirs = picked(level, coarse), picked(self.truth, coarse)
         return worst(mine, theirs, coarse.quadrature())
 
 
@@ -155,17 +155,16 @@ def best_reference(levels: Sequence[Level]) -> Best | None:
     """The finest grid, or the finest extrapolation where its own bar is smaller; None where neither has a bar."""
     found = []
     if len(levels) > 2:
-        finest = judged("", [level.solution for level in levels])
-        found.append((finest.error, finest.finest, "the finest grid"))
+        found.append((bar_of(levels)[1], levels[-1].solution, "the finest grid"))
     further = extrapolations(levels)
     if len(further) > 2:
-        best = judged("", [level.solution for level in further], HIGHEST_ORDER)
-        found.append((best.error, best.finest, "Richardson's extrapolation of the finest grids"))
+        bar = bar_of(further, HIGHEST_ORDER)[1]
+        found.append((bar, further[-1].solution, "Richardson's extrapolation of the finest grids"))
     known = [(error, grid, name) for error, grid, name in found if error is not None]
     if not known:
         return None
-    bar, grid, name = min(known, key=lambda one: one[0])
-    return Best(grid, bar, f"{name} of finite differences, whose own error is about {bar:.1e}")
+    least, grid, name = min(known, key=lambda one: one[0])
+    return Best(grid, least, f"{name} of finite differences, whose own error is about {least:.1e}")
 
 
 def judgement(stick: Yardstick, error: float, tolerance: float) -> str:
@@ -183,10 +182,3 @@ def worst(fields: Mapping[str, Any], truth: Mapping[str, Any], weights: NDArray[
 
 def _bare(exact: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name.removesuffix("_exact"): values for name, values in exact.items()}
-
-
-def _picked(grid: GridSolution, coarse: GridSolution) -> dict[str, NDArray[Any]]:
-    """The fields on a coarser grid's nodes, which are every so many of the grid's own."""
-    strides = [(fine - 1) // (few - 1) for fine, few in zip(grid.shape, coarse.shape, strict=True)]
-    every = tuple(slice(None, None, stride) for stride in strides)
-    return {name: values[every] for name, values in grid.values.items()}

@@ -80,7 +80,7 @@ def extrapolate(reference: Reference) -> GridSolution:
     gain = 1 / (2 ** min(reference.observed_order, reference.formal_order) - 1)
     middle, fine = (_common(level, reference.levels[0]) for level in reference.levels[1:])
     fields = {name: fine[name] + gain * (fine[name] - middle[name]) for name in fine}
-    return GridSolution(reference.levels[0].coordinates, fields, reference.levels[0].weights)
+    return GridSolution(reference.levels[0].coordinates, fields)
 
 
 def _common(fine: GridSolution, coarse: GridSolution) -> dict[str, Array]:
