@@ -65,7 +65,7 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What all networks share: the problem, size, steps, seconds at most, device, precision, measure, grid of fields."""
+    """What all networks share: the problem, size, steps, seconds at most, device, precision, measure, grid."""
 
     problem: Problem
     width: int
