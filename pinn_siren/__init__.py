@@ -1,5 +1,7 @@
 """Solve partial differential equations with neural networks, checked against classical solvers."""
 
+from .compare import compare
+from .compare_networks import compare_networks
 from .conditions import PML, Absorbing, Condition, Data, Dirichlet, Initial, Integral, Neumann, Periodic, Robin
 from .domains import Ball, Box, Disk, Mesh, Polygon, Region, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
@@ -19,5 +21,6 @@ __all__ = [
     "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Dirichlet", "Disk", "Eikonal", "GaussianRBF",
     "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "LeastSquares", "MLP", "Mesh", "Neumann", "PML", "Periodic",
     "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Region", "Report", "Robin",
-    "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "jet", "solve", "solve_reference",
+    "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "compare", "compare_networks", "jet", "solve",
+    "solve_reference",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command line: ``pinn-siren solve | check | reference | verify | plot | new | completion``."""
+"""The command line: ``pinn-siren solve | check | reference | compare | verify | plot | new | completion``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from shlex import quote
 from typing import Any
 
 from .arguments import parse, parse_own, refuse
-from .commands import Check, Completion, New, Plot, Reference, Solve, Verify
+from .commands import Check, Compare, Completion, New, Plot, Reference, Solve, Verify
+from .compare import BUDGET, TOLERANCE, Comparison, compare
+from .compare_networks import DEPTH, STEPS, WIDTH, NetworkComparison, compare_networks
 from .completion import script
 from .describe import describe
 from .errors import PinnSirenError, UsageError, suggest
-from .files import call_problem, explain, load_problem, raised_in
+from .files import call_problem, explain, fingerprint, load_problem, raised_in
 from .new import write_new
 from .plots import draw, draw_reference
 from .problem import Problem
@@ -182,6 +184,54 @@ def _reference(command: Reference, own: list[str]) -> int:
             print(reference_table(rows))
 
 
+def _compare(command: Compare, own: list[str]) -> int:
+    sizes = {"--width": command.width, "--depth": command.depth, "--steps": command.steps,
+             "--dtype": command.dtype}  # fmt: skip
+    training = next((name for name, value in sizes.items() if value is not None), None)
+    if command.networks is None and training is not None:
+        raise UsageError(f"{training} belongs to --networks: methods have sizes, steps and a precision of their own.")
+    other = "--methods" if command.methods else "--tolerance" if command.tolerance is not None else None
+    if command.networks is not None and other is not None:
+        raise UsageError(f"{other} has no meaning with --networks: these are all trained alike by Adam.")
+
+    def work(path: Path) -> int:
+        problem = _problem(path, own, command)
+        folder = _folder(command.out, path, len(command.files) > 1)
+        common: dict[str, Any] = {
+            "seeds": command.seeds, "device": command.device, "folder": folder, "fresh": command.fresh,
+            "progress": not command.quiet, "statement": fingerprint(path, own),
+        }  # fmt: skip
+        found: Comparison | NetworkComparison
+        with locked(folder):
+            if command.networks is not None:
+                found = compare_networks(
+                    problem, networks=_names(command.networks), budget=command.budget,
+                    width=_or(command.width, WIDTH), depth=_or(command.depth, DEPTH), steps=_or(command.steps, STEPS),
+                    dtype=DTYPES[command.dtype or "float64"],
+                    **common,
+                )  # fmt: skip
+            else:
+                methods = None if command.methods is None else _names(command.methods)
+                found = compare(
+                    problem, methods=methods, tolerance=_or(command.tolerance, TOLERANCE),
+                    budget=_or(command.budget, BUDGET), **common,
+                )  # fmt: skip
+        print(f"\n{path}\n{found}\nkept in {folder}/\n", flush=True)
+        if found.interrupted:
+            raise KeyboardInterrupt
+        return OK
+
+    return _each(command.files, work)
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def _or(given: Any, usual: Any) -> Any:
+    return usual if given is None else given
+
+
 def _check(command: Check, own: list[str]) -> int:
     def work(path: Path) -> int:
         print(f"{path}\n{describe(_problem(path, own, command))}\n")
@@ -239,7 +289,7 @@ def _completion(command: Completion, own: list[str]) -> int:
 
 
 RUNS: dict[type, Callable[[Any, list[str]], int]] = {
-    Solve: _solve, Check: _check, Reference: _reference, Verify: _verify, Plot: _plot, New: _new,
+    Solve: _solve, Check: _check, Reference: _reference, Compare: _compare, Verify: _verify, Plot: _plot, New: _new,
     Completion: _completion,
 }  # fmt: skip
 

@@ -16,6 +16,11 @@ Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS", help_behavior
 Device = Annotated[str | None, tyro.conf.arg(metavar="DEVICE", help_behavior_hint="")]
 Balance = Annotated[Literal["gradients"] | None, tyro.conf.arg(metavar="gradients", help_behavior_hint="")]
 Strictness = Annotated[Literal["certified"] | None, tyro.conf.arg(metavar="certified", help_behavior_hint="")]
+Names = Annotated[str | None, tyro.conf.arg(metavar="NAME,...", help_behavior_hint="")]
+Number = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
+Precision = Annotated[
+    Literal["float64", "float32"] | None, tyro.conf.arg(metavar="{float64,float32}", help_behavior_hint="")
+]
 Shell = Annotated[
     tyro.conf.Positional[Literal["bash", "zsh"] | None], tyro.conf.arg(metavar="{bash,zsh}", help_behavior_hint="")
 ]
@@ -83,6 +88,43 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Time to accuracy of every method beside finite differences, or networks of one size beside each other.
+
+    Runs that ended are kept, and not repeated with the same arguments.
+    """
+
+    files: Files
+    """Problem files: Python files that set `problem`."""
+    out: Folder = None
+    """Folder of the results (with several files: of their folders); results/<file name> unless given."""
+    methods: Names = None
+    """Methods, separated by commas; all unless given."""
+    networks: Names = None
+    """Compare networks instead, some of siren,tanh,relu,softplus,rbf,relu-pe, trained alike by Adam."""
+    tolerance: Number = None
+    """Relative L2 error at which a method may stop; 1e-10 unless given."""
+    budget: Seconds = None
+    """Seconds at most for each run and each sequence of grids; 30 unless given, and none for networks."""
+    seeds: int = 3
+    """How often everything is run, with seeds 0, 1, ..."""
+    width: Count = None
+    """Of networks: units a layer; 64 unless given."""
+    depth: Count = None
+    """Of networks: hidden layers; 3 unless given."""
+    steps: Count = None
+    """Of networks: steps of Adam; 2000 unless given."""
+    dtype: Precision = None
+    """Of networks: precision, float64 unless given."""
+    device: Device = None
+    """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
+    fresh: Flag = False
+    """Repeat runs that are kept."""
+    quiet: Flag = False
+    """No progress, only the table."""
+
+
+@dataclass(frozen=True)
 class Verify:
     """Recompute reports from the files of results folders; exit with 1 where anything differs."""
 
@@ -119,14 +161,15 @@ class Completion:
 
 
 COMMANDS: dict[str, type] = {
-    "solve": Solve, "check": Check, "reference": Reference, "verify": Verify, "plot": Plot, "new": New,
-    "completion": Completion,
+    "solve": Solve, "check": Check, "reference": Reference, "compare": Compare, "verify": Verify, "plot": Plot,
+    "new": New, "completion": Completion,
 }  # fmt: skip
 
 Command = (
     Annotated[Solve, tyro.conf.subcommand("solve")]
     | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Reference, tyro.conf.subcommand("reference")]
+    | Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Plot, tyro.conf.subcommand("plot")]
     | Annotated[New, tyro.conf.subcommand("new")]

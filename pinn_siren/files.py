@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
 import traceback
@@ -53,6 +54,11 @@ def call_problem(make: Callable[..., Any], path: Path, arguments: dict[str, Any]
     if not isinstance(problem, Problem):
         raise UsageError(f"{path}: problem() must return a Problem, got {type(problem).__name__}.")
     return problem
+
+
+def fingerprint(path: Path, own: list[str]) -> str:
+    """What changes with a file's text or the options of its ``problem``."""
+    return f"{hashlib.sha256(path.read_bytes()).hexdigest()} {' '.join(own)}".strip()
 
 
 def _run(path: Path) -> ModuleType:

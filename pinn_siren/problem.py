@@ -113,6 +113,10 @@ class Problem(metaclass=_Stated):
         """``(n, fields) -> (n, outputs)``: what a user sees of the unknowns."""
         return values
 
+    def metrics(self, solution: Any) -> dict[str, float]:
+        """Figures of a ``Solution`` beside its error, by name and unit, such as ``{"PSNR (dB)": 39.1}``; none here."""
+        return {}
+
     @property
     def free_constant(self) -> bool:
         """Whether adding a constant to a solution gives another one; then the one of zero mean is meant."""

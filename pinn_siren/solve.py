@@ -17,7 +17,7 @@ from .plan import SEARCH_SECONDS, TRAINED, make_stages
 from .problem import Problem
 from .resampling import ResamplingName
 from .solution import Solution
-from .trainer import Trainer
+from .trainer import Trainer, Watch
 
 
 def solve(
@@ -39,6 +39,7 @@ def solve(
     balance: BalanceName | None = None,
     causal: bool = False,
     resampling: ResamplingName = "uniform",
+    watch: Watch | None = None,
 ) -> Solution:
     """Solve a problem with a network, a ``Siren`` unless given.
 
@@ -46,8 +47,10 @@ def solve(
     relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none unless given;
     ``steps``: of the last stage at most;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
-    device and thread count; the others, ``conditions``, ``balance``, ``causal`` and ``resampling`` among them, as for
-    ``Trainer``. ``exact`` never steers the solve: removing it leaves the weights bit for bit the same.
+    device and thread count; ``watch``: ``(seconds, model)``, called at every record of the training, and for every
+    better attempt of the search once that has ended; the others, ``conditions``, ``balance``, ``causal`` and
+    ``resampling`` among them, as for ``Trainer``. ``exact`` never steers the solve: removing it leaves the weights bit
+    for bit the same.
 
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
     """
@@ -66,14 +69,17 @@ def solve(
     trainer = Trainer(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
-        balance=balance, causal=causal, resampling=resampling,
+        balance=balance, causal=causal, resampling=resampling, watch=watch,
     )  # fmt: skip
     found: Found | None = None
     if plan.frozen:
         whole = math.inf if budget is None else budget
         limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
         try:
-            found = Search(problem, trainer.scales, tolerance, seed, started + limit).run()
+            search = Search(problem, trainer.scales, tolerance, seed, started + limit)
+            found = search.run()
+            if watch is not None:
+                _show(search, trainer.seconds, watch)
         except ResidualError:
             if not plan.stages:
                 raise
@@ -92,3 +98,12 @@ def solve(
     if found is not None and outcome.end != "interrupted" and found.estimate < outcome.estimate:
         trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)
+
+
+def _show(search: Search, before: float, watch: Watch) -> None:
+    """The attempts of a search to who watches, each that was the best so far."""
+    least = math.inf
+    for attempt in search.attempts:
+        if attempt.misfit < least:
+            least = attempt.misfit
+            watch(before + attempt.at, attempt.model)

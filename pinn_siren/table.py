@@ -34,7 +34,7 @@ def report_table(reports: Mapping[str, Report]) -> str:
         f"Relative L2 errors. {made.device}, {made.dtype}, {made.threads} threads, seed {made.seed}; "
         "<: below the reference's own error, so no more can be said."
     )
-    return _aligned(head, rows) + "\n" + foot
+    return aligned(head, rows) + "\n" + foot
 
 
 def reference_table(references: Mapping[str, Reference]) -> str:
@@ -48,7 +48,7 @@ def reference_table(references: Mapping[str, Reference]) -> str:
         )
         for name, r in references.items()
     ]  # fmt: skip
-    return _aligned(head, rows)
+    return aligned(head, rows)
 
 
 def _difference(r: Report) -> str:
@@ -63,7 +63,8 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1e}"
 
 
-def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns under their heads."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
     return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])

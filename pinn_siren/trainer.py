@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from .solution import Provenance, Solution
 from .system import System
 
 BOUNDARY_SHARE = 0.25
+Watch = Callable[[float, Model], None]
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -55,6 +56,8 @@ class Trainer:
     equation counts at a time only where it holds before (``causal.Causal``); ``resampling``: interior points
     ``"uniform"``, or where the residual is large, ``"rad"`` or ``"r3"`` (``resampling.ResidualDensity``, ``Retain``).
 
+    ``watch``: ``(seconds, model)``, called at every record; the seconds that it takes count as the training's.
+
     Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
     arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.
     """
@@ -72,6 +75,7 @@ class Trainer:
     balance: BalanceName | None = None
     causal: bool = False
     resampling: ResamplingName = "uniform"
+    watch: Watch | None = None
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
@@ -195,6 +199,8 @@ class Trainer:
         row["loss"] = sum(float(term) for term in self.objective.latest.values())
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
+        if self.watch is not None:
+            self.watch(row["seconds"], self.model)
 
     def _state(self, loop: Loop, elapsed: float) -> dict[str, Any]:
         return {

@@ -218,6 +218,18 @@ def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]
     return {f"{n}_exact": part.numpy().reshape(grid.shape) for n, part in zip(problem.outputs, parts, strict=True)}
 
 
+def exact_inside(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]]:
+    """``exact_values``, NaN outside the domain; of zero mean where the problem leaves a constant free."""
+    outside = ~problem.domain.contains(torch.from_numpy(grid.nodes())).numpy().reshape(grid.shape)
+    exact = {name: masked(values, outside) for name, values in exact_values(problem, grid).items()}
+    if problem.free_constant:
+        exact = {
+            name: values - np.average(values[~outside], weights=grid.quadrature()[~outside])
+            for name, values in exact.items()
+        }
+    return exact
+
+
 def own_grid(domain: Domain) -> GridSolution:
     """A grid for a solution without a reference."""
     nodes = OWN_GRID.get(len(domain.bounds), 9)
@@ -246,14 +258,7 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
             raise
         why = str(error) if isinstance(error, PinnSirenError) else f"reference: {type(error).__name__}: {error}"
     grid = reference.finest if reference is not None else own_grid(problem.physical_domain)
-    exact = exact_values(problem, grid)
-    outside = ~problem.domain.contains(torch.from_numpy(grid.nodes())).numpy().reshape(grid.shape)
-    exact = {name: masked(values, outside) for name, values in exact.items()}
-    if problem.free_constant:
-        exact = {
-            name: values - np.average(values[~outside], weights=grid.quadrature()[~outside])
-            for name, values in exact.items()
-        }
+    exact = exact_inside(problem, grid)
     fields = _compared(evaluate(grid.coordinates), reference, exact)
     order, bar = (reference.observed_order, reference.error) if reference else (None, None)
     figures = judge(grid, fields, problem.outputs, order, bar, made.tolerance)

@@ -242,14 +242,14 @@ def test_the_line_knows_every_method():
 def test_bash_completes_commands_options_and_files(here, capsys):
     assert main(["completion", "bash"]) == 0
     write(here, capsys.readouterr().out, "complete.sh")
-    asked = [["so"], ["solve", "--tol"], ["solve", "--method", "l"], ["completion", "z"], ["solve", "mi"]]
+    asked = [["so"], ["solve", "--tol"], ["solve", "--method", "l"], ["completion", "z"], ["solve", "mi"], ["com"]]
     lines = ["source complete.sh"]
     for words in asked:
         quoted = " ".join(["pinn-siren", *words])
         lines += [f'COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _pinn_siren; echo "${{COMPREPLY[*]}}"']
     done = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     # Nothing of its own for a file: bash then completes file names.
-    assert done.stdout.splitlines() == ["solve", "--tolerance", "least-squares lbfgs", "zsh", ""]
+    assert done.stdout.splitlines() == ["solve", "--tolerance", "least-squares lbfgs", "zsh", "", "compare completion"]
     assert "complete -o default" in (here / "complete.sh").read_text()
 
 
