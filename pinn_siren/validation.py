@@ -245,7 +245,7 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
         if not isinstance(error, PinnSirenError) and problem.reference is None:
             raise
         why = str(error) if isinstance(error, PinnSirenError) else f"reference: {type(error).__name__}: {error}"
-    grid = reference.finest if reference is not None else own_grid(problem.physical_domain)
+    grid = reference.best if reference is not None else own_grid(problem.physical_domain)
     exact = exact_values(problem, grid)
     outside = ~problem.domain.contains(torch.from_numpy(grid.nodes())).numpy().reshape(grid.shape)
     exact = {name: masked(values, outside) for name, values in exact.items()}
@@ -255,12 +255,12 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
             for name, values in exact.items()
         }
     fields = _compared(evaluate(grid.coordinates), reference, exact)
-    order, bar = (reference.observed_order, reference.error) if reference else (None, None)
+    order, bar = (reference.observed_order, reference.bar) if reference else (None, None)
     figures = judge(grid, fields, problem.outputs, order, bar, made.tolerance)
     report = Report(
         problem=type(problem).__name__,
         reference_seconds=reference.seconds if reference else None,
-        reference_method=reference.method if reference else None,
+        reference_method=reference.name if reference else None,
         no_reference=why,
         parameters=parameters,
         **asdict(made),
@@ -275,7 +275,7 @@ def _compared(
     """The outputs beside the reference, the exact solution and the error against the better of the two."""
     fields = {**outputs, **exact}
     if reference is not None:
-        fields |= {f"{n}_reference": reference.finest.values[n] for n in outputs}
+        fields |= {f"{n}_reference": reference.best.values[n] for n in outputs}
     for n in outputs:
         truth = fields.get(f"{n}_exact", fields.get(f"{n}_reference"))
         if truth is not None:
