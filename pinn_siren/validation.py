@@ -17,7 +17,8 @@ from .errors import PinnSirenError
 from .points import Points
 from .problem import Problem, exact_outputs
 from .provenance import Provenance
-from .reference import GridSolution, Reference, converge, masked, weighted
+from .reference import GridSolution, Reference, masked, weighted
+from .reference.choice import choose
 
 Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
 """From a grid's coordinates to every output there, one dimension an axis."""
@@ -196,17 +197,17 @@ def verdict(to_exact: float | None, difference: float | None, bar: float | None,
     return "failed"
 
 
-def solve_reference(problem: Problem, resolution: int | None = None) -> Reference:
-    """The classical solution of a problem on three grids, its observed order and error bar.
+def solve_reference(
+    problem: Problem, resolution: int | None = None, *, method: str = "auto", tolerance: float | None = None
+) -> Reference:
+    """The classical solution of a problem at three resolutions, its observed order and error bar.
 
-    ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. Raises ``NoReferenceError``
-    where no solver covers the problem.
+    ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. ``method``:
+    ``"finite differences"``, ``"chebyshev"`` (elements, for smooth problems on boxes), or ``"auto"``: finite
+    differences, and what has the smaller bar where theirs is above a tenth of the ``tolerance``. Raises
+    ``NoReferenceError`` where no solver covers the problem.
     """
-
-    def solve_on(cells: dict[str, int]) -> GridSolution:
-        return weighted(problem.physical_domain, problem.finite_differences(cells))
-
-    return converge(solve_on, problem.cells(resolution), method=problem.classical_method)
+    return choose(problem, resolution, method, tolerance)
 
 
 def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]]:
@@ -238,7 +239,7 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
     """Compare fields with the exact solution and with finite differences, as far as there are any."""
     reference, why = None, None
     try:
-        reference = solve_reference(problem)
+        reference = solve_reference(problem, tolerance=made.tolerance)
     except Exception as error:
         # The network is trained by now: what the reference cannot take is said, and nothing is lost. Only an own
         # reference may raise anything; an error of ours that is no statement about the problem must show.

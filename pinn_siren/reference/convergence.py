@@ -21,7 +21,7 @@ ROUNDING = 1e-12
 CLEAN = 0.15
 """How far the observed order may lie from the formal one where the leading error is taken out by extrapolation."""
 SPECTRAL_SAFETY = 2.0
-LEAST_FALL = 2.0
+LEAST_FALL = 4.0
 """By how much the differences of a spectral sequence must fall from one resolution to the next."""
 PLATEAU = 1e-9
 """Differences of a spectral sequence below this, relative, are rounding where they stop falling."""
