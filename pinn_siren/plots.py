@@ -90,7 +90,7 @@ def draw_reference(path: str | Path, reference: Reference, title: str) -> None:
 
 
 def _outputs(fields: Mapping[str, NDArray[Any]]) -> list[str]:
-    return [n for n in fields if n != "error" and not n.endswith((*_AGAINST, "_error"))]
+    return [n for n in fields if n not in ("error", "slowness") and not n.endswith((*_AGAINST, "_error"))]
 
 
 def _against_truth(stored: StoredSolution, output: str) -> list[_Comparison]:

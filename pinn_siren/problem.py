@@ -119,6 +119,10 @@ class Problem(metaclass=_Stated):
         alone = self.is_fit and len(self.fields) == 1 and self.ansatz is None
         return alone and all(leaves_constant(c) for c in self.conditions)
 
+    def slowness(self, p: Points) -> Tensor | None:
+        """Of travel times ``|grad u|``, ``(n,)``, which says whether they are first arrivals; None of other fields."""
+        return None
+
     def radiation(self) -> tuple[Coefficient | None, Coefficient | None]:
         """Speed and wavenumber of the waves that ``Absorbing()`` lets out; the built-in wave equations know theirs."""
         return None, None

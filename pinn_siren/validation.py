@@ -18,6 +18,7 @@ from .points import Points
 from .problem import Problem, exact_outputs
 from .provenance import Provenance
 from .reference import GridSolution, Reference, masked, weighted
+from .reference.causality import causality
 from .reference.choice import choose
 
 Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
@@ -26,6 +27,7 @@ Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
 WIDEST_BAR = 1e-2
 """A reference whose own error bar is wider than this vouches for nothing."""
 INFINITE = "infinite"
+SLOWNESS = "slowness"
 OWN_GRID = {1: 513, 2: 129, 3: 33}
 
 
@@ -35,7 +37,8 @@ class Figures:
 
     ``against``: what ``relative_l2`` and ``max_error`` compare with, ``"exact"``, ``"reference"`` or ``"none"``;
     ``reference_difference``: the relative L2 difference to the reference; ``reference_error``: the reference's own bar;
-    ``reference_to_exact``: its true error, where the exact solution is known. With several outputs: the worst.
+    ``reference_to_exact``: its true error, where the exact solution is known. With several outputs: the worst. ``objection``: why travel times
+    are no first arrivals, None where nothing speaks against it.
     """
 
     against: str
@@ -47,6 +50,7 @@ class Figures:
     observed_order: float | None
     verdict: str
     passed: bool
+    objection: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Report:
     device: str
     threads: int
     interrupted: bool
+    objection: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report's fields by name."""
@@ -116,6 +121,8 @@ class Report:
             rows.append(("reference to the exact solution", f"{self.reference_to_exact:.2e}"))
         if self.max_error is not None:
             rows.append((f"largest error ({self.against})", f"{self.max_error:.2e}"))
+        if self.objection is not None:
+            rows.append(("objection", self.objection))
         rows.append(("estimated error, from residuals", f"{self.estimate:.1e}"))
         rows.append(("seconds", f"{self.seconds:.1f} on {self.device}, {self.dtype}, {self.threads} threads"))
         rows.append(("seed", str(self.seed)))
@@ -166,7 +173,11 @@ def judge(
     reference_error: float | None,
     tolerance: float,
 ) -> Figures:
-    """The errors and the verdict from fields on a grid alone: ``u``, ``u_reference``, ``u_exact`` for each output."""
+    """The errors and the verdict from fields on a grid alone: ``u``, ``u_reference``, ``u_exact`` for each output.
+
+    With a ``slowness`` the output is a travel time, and must be a first arrival (``causality``): where the exact
+    solution does not decide, one that is none has failed.
+    """
     weights = grid.quadrature()
 
     def worst(one: str, other: str) -> float | None:
@@ -177,11 +188,21 @@ def judge(
     to_exact, difference = worst("", "_exact"), worst("", "_reference")
     against = "exact" if to_exact is not None else "reference" if difference is not None else "none"
     largest = max((max_error(fields[n], fields[f"{n}_{against}"]) for n in outputs if against != "none"), default=None)
+    objection = _objection(grid, fields, outputs)
     word = verdict(to_exact, difference, reference_error, tolerance)
+    word = "failed" if objection is not None and to_exact is None else word
     return Figures(
         against, difference if to_exact is None else to_exact, largest, difference, reference_error,
         worst("_reference", "_exact"), observed_order, word, word in ("certified", "consistent"),
+        objection,
     )  # fmt: skip
+
+
+def _objection(grid: GridSolution, fields: dict[str, NDArray[Any]], outputs: tuple[str, ...]) -> str | None:
+    if SLOWNESS not in fields:
+        return None
+    found = causality(fields[outputs[0]], fields[SLOWNESS], grid.coordinates)
+    return None if found.holds else str(found)
 
 
 def verdict(to_exact: float | None, difference: float | None, bar: float | None, tolerance: float) -> str:
@@ -217,6 +238,18 @@ def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]
     points = Points(problem.domain.axes, torch.from_numpy(grid.nodes()))
     parts = exact_outputs(problem, points)
     return {f"{n}_exact": part.numpy().reshape(grid.shape) for n, part in zip(problem.outputs, parts, strict=True)}
+
+
+def slowness_on(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]]:
+    """``slowness`` on a grid, NaN outside the domain, where the problem's output is a travel time."""
+    nodes = torch.from_numpy(grid.nodes())
+    inside = problem.domain.contains(nodes)
+    found = problem.slowness(Points(problem.domain.axes, nodes[inside]))
+    if found is None:
+        return {}
+    field = np.full(len(nodes), np.nan)
+    field[inside.numpy()] = found.numpy()
+    return {SLOWNESS: field.reshape(grid.shape)}
 
 
 def own_grid(domain: Domain) -> GridSolution:
@@ -255,7 +288,7 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
             name: values - np.average(values[~outside], weights=grid.quadrature()[~outside])
             for name, values in exact.items()
         }
-    fields = _compared(evaluate(grid.coordinates), reference, exact)
+    fields = slowness_on(problem, grid) | _compared(evaluate(grid.coordinates), reference, exact)
     order, bar = (reference.observed_order, reference.bar) if reference else (None, None)
     figures = judge(grid, fields, problem.outputs, order, bar, made.tolerance)
     report = Report(

@@ -99,8 +99,7 @@ def _resolve_data(problem: Problem, equation: Constraint, cuts: Breaks, degree: 
 def _data(problem: Problem, equation: Constraint, elements: Elements, cuts: Breaks) -> list[Field]:
     """(elements, (n + 1)^d) each: the residual of the zero field, and its linearization there, inside the elements."""
     places = [
-        (line[:-1, None] + line[1:, None]) / 2
-        + np.diff(line)[:, None] / 2 * (1 - INSET) * unit_nodes(axis.degree)
+        (line[:-1, None] + line[1:, None]) / 2 + np.diff(line)[:, None] / 2 * (1 - INSET) * unit_nodes(axis.degree)
         for line, axis in ((np.array(cuts[a.name]), a) for a in elements.axes)
     ]
     mesh = np.meshgrid(*(p.ravel() for p in places), indexing="ij")

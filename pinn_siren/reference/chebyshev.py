@@ -120,8 +120,8 @@ def unit_derivative(degree: int, order: int) -> Real:
         return np.eye(degree + 1)
     j = np.arange(degree + 1)
     # Differences of sines, as products: no cancellation.
-    gaps = 2 * np.cos(np.pi * (j[:, None] + j - degree) / (2 * degree)) * np.sin(
-        np.pi * (j[:, None] - j) / (2 * degree)
+    gaps = (
+        2 * np.cos(np.pi * (j[:, None] + j - degree) / (2 * degree)) * np.sin(np.pi * (j[:, None] - j) / (2 * degree))
     )
     weights = (-1.0) ** j
     weights[[0, -1]] /= 2

@@ -12,6 +12,7 @@ from .adaptive import solve_chebyshev
 from .cells import weighted
 from .convergence import converge
 from .grid import GridSolution, Reference, trapezoidal
+from .lines import Index
 
 METHODS = ("auto", "finite differences", "chebyshev")
 SHARE = 0.1
@@ -55,10 +56,12 @@ def agree(one: Reference, other: Reference) -> bool:
     """Whether two references differ by no more than their bars, up to a half, on the nodes that they share."""
     assert one.bar is not None and other.bar is not None
     gap = size = 0.0
-    picks = []
+    picks = list[tuple[Index, Index]]()
     for axis, nodes in one.best.coordinates.items():
         slack = 1e-9 * (nodes[-1] - nodes[0])
-        at = np.searchsorted(other.best.coordinates[axis], nodes - slack).clip(max=len(other.best.coordinates[axis]) - 1)
+        at = np.searchsorted(other.best.coordinates[axis], nodes - slack).clip(
+            max=len(other.best.coordinates[axis]) - 1
+        )
         shared = np.abs(other.best.coordinates[axis][at] - nodes) <= slack
         picks.append((np.flatnonzero(shared), at[shared]))
     if any(len(mine) < 2 for mine, _ in picks):
@@ -67,9 +70,8 @@ def agree(one: Reference, other: Reference) -> bool:
     for (mine, _), nodes in zip(picks, one.best.coordinates.values(), strict=True):
         weights = np.multiply.outer(weights, trapezoidal(nodes[mine]))
     for name, u in one.best.values.items():
-        mine = u[np.ix_(*(m for m, _ in picks))]
         theirs = other.best.values[name][np.ix_(*(t for _, t in picks))]
-        gap += float((weights * np.abs(mine - theirs) ** 2).sum())
+        gap += float((weights * np.abs(u[np.ix_(*(m for m, _ in picks))] - theirs) ** 2).sum())
         size += float((weights * np.abs(theirs) ** 2).sum())
     return bool(np.sqrt(gap) <= AGREE * (one.bar + other.bar) * np.sqrt(size))
 

@@ -98,7 +98,7 @@ class Collocation:
 
         Raises ``NoReferenceError`` where it does not converge.
         """
-        u = np.zeros(self.elements.size, dtype=self.dtype) if guess is None else guess.astype(self.dtype)
+        u: Field = np.zeros(self.elements.size, dtype=self.dtype) if guess is None else guess.astype(self.dtype)
         system, left = self._factored(u), self.residual(u)
         for _ in range(STEPS):
             step = system.solve(-left)
@@ -124,7 +124,7 @@ class Collocation:
 
     def residual(self, u: Field) -> Field:
         """``(N,)``: what is left of the row of each node."""
-        left = np.zeros(self.elements.size, dtype=self.dtype)
+        left: Field = np.zeros(self.elements.size, dtype=self.dtype)
         left[self.outside] = self.smooth @ u
         left[self.elements.inside] = self._residual(self.equation, u)
         for stated, kept in self.sides:
@@ -177,7 +177,7 @@ class Collocation:
 
     def _chosen(self, offered: list[Stated]) -> list[tuple[Stated, Index]]:
         """Which rows of which condition stand: one of the value alone, else the sum of those that have slopes."""
-        zero = np.zeros(self.elements.size, dtype=self.dtype)
+        zero: Field = np.zeros(self.elements.size, dtype=self.dtype)
         boundary = (self.elements.depth == 2).any(axis=1)
         valued, sloped = np.zeros((2, self.elements.size), dtype=int)
         kinds = []
@@ -255,4 +255,3 @@ class Collocation:
 def _size(u: Field) -> float:
     found = float(np.abs(u).max())
     return found if np.isfinite(found) else np.inf
-

@@ -164,14 +164,14 @@ class Condensed:
 
     def _unit(self, key: str) -> Real:
         factors = [unit_derivative(a.degree, key.count(a.name)) for a in self.elements.axes]
-        return np.asarray(reduce(np.kron, factors))
+        return reduce(lambda a, b: np.asarray(np.kron(a, b)), factors)
 
     def _scattered(self, blocks: Field) -> sparse.csr_array:
         """(inside, outside): from the values on the faces to those inside."""
         elements = self.elements
         number = np.full(elements.size, -1)
         number[self.outside] = np.arange(len(self.outside))
-        count, rows, columns = blocks.shape
+        count, rows = blocks.shape[:2]
         targets = number[elements.members[:, self.outer]]
         entries = (
             np.broadcast_to(np.arange(count * rows).reshape(count, rows, 1), blocks.shape).ravel(),

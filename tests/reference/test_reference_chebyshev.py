@@ -144,7 +144,7 @@ def test_true_errors_stay_below_the_bar(name: str) -> None:
 
 
 def test_a_layer_and_a_narrow_source_against_the_green_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outside a Gaussian the field is i/4 H0(k r) times the Gaussian's transform at k, but for the layer's reflection."""
+    """Outside a Gaussian the field is i/4 H0(k r) times the Gaussian's transform at k, but for reflections."""
     monkeypatch.setitem(adaptive.DEGREES, 2, (8, 11, 14))
     monkeypatch.setattr(adaptive, "RESOLVED", 1e-6)
     wavenumber, width, center = 8.0, 0.1, (0.1, -0.05)
