@@ -20,7 +20,7 @@ from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
 from .points import TIME, Points
 
 if TYPE_CHECKING:
-    from .reference.grid import GridSolution
+    from .reference.grid import GridSolution, Reference
 
 
 class _Stated(type):
@@ -203,6 +203,10 @@ class Problem(metaclass=_Stated):
 
             return affordable(self, cells)
         return cells
+
+    def alternatives(self) -> dict[str, Callable[[dict[str, int]], Reference]]:
+        """Other classical solvers of this equation by name, from the coarsest grid's cells to a judged reference."""
+        return {}
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """The reference solution on one grid: from ``reference``, or by finite differences of the residual.

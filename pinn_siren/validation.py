@@ -37,8 +37,8 @@ class Figures:
 
     ``against``: what ``relative_l2`` and ``max_error`` compare with, ``"exact"``, ``"reference"`` or ``"none"``;
     ``reference_difference``: the relative L2 difference to the reference; ``reference_error``: the reference's own bar;
-    ``reference_to_exact``: its true error, where the exact solution is known. With several outputs: the worst. ``objection``: why travel times
-    are no first arrivals, None where nothing speaks against it.
+    ``reference_to_exact``: its true error, where the exact solution is known. With several outputs: the worst.
+    ``objection``: why travel times are no first arrivals, None where nothing speaks against it.
     """
 
     against: str
@@ -224,7 +224,8 @@ def solve_reference(
     """The classical solution of a problem at three resolutions, its observed order and error bar.
 
     ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. ``method``:
-    ``"finite differences"``, ``"chebyshev"`` (elements, for smooth problems on boxes), or ``"auto"``: finite
+    ``"finite differences"``, ``"chebyshev"`` (elements, for smooth problems on boxes), an equation's own
+    (``"fourth order"`` of Helmholtz, ``"spectral"`` of Wave), or ``"auto"``: finite
     differences, and what has the smaller bar where theirs is above a tenth of the ``tolerance``. Raises
     ``NoReferenceError`` where no solver covers the problem.
     """

@@ -14,11 +14,10 @@ from .convergence import converge
 from .grid import GridSolution, Reference, trapezoidal
 from .lines import Index
 
-METHODS = ("auto", "finite differences", "chebyshev")
 SHARE = 0.1
 """Of the tolerance: what a reference's own error should be at most."""
-AGREE = 1.5
-"""How far two references may differ, of the sum of their bars."""
+AGREE, NEAR = 1.5, 0.1
+"""How far two references may differ, of the sum of their bars; relative, where finite differences have no bar."""
 
 
 def choose(problem: Problem, resolution: int | None, method: str, tolerance: float | None) -> Reference:
@@ -29,32 +28,45 @@ def choose(problem: Problem, resolution: int | None, method: str, tolerance: flo
     sign in the residual must show. Raises ``NoReferenceError`` where nothing covers the problem, ``UsageError`` for
     another method.
     """
-    if method not in METHODS:
-        raise UsageError(f"method is one of {', '.join(map(repr, METHODS))}; got {method!r}.{suggest(method, METHODS)}")
+    others = {**problem.alternatives(), "chebyshev": lambda cells: solve_chebyshev(problem, _twice(cells))}
+    known = ("auto", "finite differences", *others)
+    if method not in known:
+        raise UsageError(
+            f"method of a reference is one of {', '.join(map(repr, known))} here; got {method!r}."
+            f"{suggest(method, known)}"
+        )
     cells = problem.cells(resolution)
-    if method == "chebyshev":
-        return solve_chebyshev(problem, _twice(cells))
+    if method in others:
+        return others[method](cells)
 
     def solve_on(cells: dict[str, int]) -> GridSolution:
         return weighted(problem.physical_domain, problem.finite_differences(cells))
 
     found = converge(solve_on, cells, method=problem.classical_method)
-    enough = tolerance is None or (found.bar is not None and found.bar <= SHARE * tolerance)
-    if method == "finite differences" or enough or problem.reference is not None or problem.is_fit:
+    if method == "finite differences" or tolerance is None or problem.reference is not None or problem.is_fit:
         return found
-    try:
-        other = solve_chebyshev(problem, _twice(cells))
-    except NoReferenceError:
-        return found
-    better = other.bar is not None and (found.bar is None or other.bar < found.bar)
-    if better and found.bar is not None and agree(found, other):
-        return replace(other, seconds=found.seconds + other.seconds)
-    return found
+    best, seconds = found, found.seconds
+    for solve in others.values():
+        if best.bar is not None and best.bar <= SHARE * tolerance:
+            break
+        try:
+            other = solve(cells)
+        except NoReferenceError:
+            continue
+        seconds += other.seconds
+        better = other.bar is not None and (best.bar is None or other.bar < best.bar)
+        if better and agree(found, other):
+            best = other
+    return replace(best, seconds=seconds)
 
 
 def agree(one: Reference, other: Reference) -> bool:
-    """Whether two references differ by no more than their bars, up to a half, on the nodes that they share."""
-    assert one.bar is not None and other.bar is not None
+    """Whether two references differ by no more than their bars, up to a half, on the nodes that they share.
+
+    Where the first has no bar: whether they differ by less than a tenth, which a wrong sign does not.
+    """
+    assert other.bar is not None
+    allowed = NEAR if one.bar is None else AGREE * (one.bar + other.bar)
     gap = size = 0.0
     picks = list[tuple[Index, Index]]()
     for axis, nodes in one.best.coordinates.items():
@@ -73,7 +85,7 @@ def agree(one: Reference, other: Reference) -> bool:
         theirs = other.best.values[name][np.ix_(*(t for _, t in picks))]
         gap += float((weights * np.abs(u[np.ix_(*(m for m, _ in picks))] - theirs) ** 2).sum())
         size += float((weights * np.abs(theirs) ** 2).sum())
-    return bool(np.sqrt(gap) <= AGREE * (one.bar + other.bar) * np.sqrt(size))
+    return bool(np.sqrt(gap) <= allowed * np.sqrt(size))
 
 
 def _twice(cells: dict[str, int]) -> dict[str, int]:
