@@ -224,8 +224,8 @@ def solve_reference(
     """The classical solution of a problem at three resolutions, its observed order and error bar.
 
     ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. ``method``:
-    ``"finite differences"``, ``"chebyshev"`` (elements, for smooth problems on boxes), an equation's own
-    (``"fourth order"`` of Helmholtz, ``"spectral"`` of Wave), or ``"auto"``: finite
+    ``"finite-differences"``, ``"chebyshev"`` (elements, for smooth problems on boxes), an equation's own
+    (``"fourth-order"`` of Helmholtz, ``"spectral"`` of Wave), or ``"auto"``: finite
     differences, and what has the smaller bar where theirs is above a tenth of the ``tolerance``. Raises
     ``NoReferenceError`` where no solver covers the problem.
     """

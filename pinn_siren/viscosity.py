@@ -45,7 +45,7 @@ def viscosity(solution: Solution, resolution: int | None = None) -> Viscosity:
     problem = solution.problem
     if problem is None:
         raise UsageError("A loaded solution has no problem to check; pinn-siren verify checks its folder.")
-    reference = solve_reference(problem, resolution, method="finite differences")
+    reference = solve_reference(problem, resolution, method="finite-differences")
     grid = reference.best
     slowness = slowness_on(problem, grid)
     if not slowness:

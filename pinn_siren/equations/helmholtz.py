@@ -91,7 +91,7 @@ class Helmholtz(Problem):
         return 2 * math.pi / float(self.local_wavenumber(Points(self.domain.axes, grid)).max())
 
     def alternatives(self) -> dict[str, Callable[[dict[str, int]], Reference]]:
-        """``"fourth order"``: wide finite differences on grids half as fine; for smooth media and sources on boxes."""
+        """``"fourth-order"``: wide finite differences on grids half as fine; for smooth media and sources on boxes."""
         if self.reference is not None or not isinstance(self.domain, Box):
             return {}
 
@@ -102,7 +102,7 @@ class Helmholtz(Problem):
             half = {a: max(LEAST_WIDE, n // 2) for a, n in cells.items()}
             return converge(solve_on, half, method=FOURTH, formal_order=4.0)
 
-        return {"fourth order": fourth}
+        return {"fourth-order": fourth}
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """Second-order finite differences on one grid, over the physical region; on cut cells on other domains."""

@@ -19,6 +19,9 @@ SHARE = 0.1
 AGREE, NEAR = 1.5, 0.1
 """How far two references may differ, of the sum of their bars; relative, where finite differences have no bar."""
 
+ASYMPTOTIC = 0.5
+"""How far the observed order of a reference that replaces finite differences may lie from the formal one."""
+
 
 def choose(problem: Problem, resolution: int | None, method: str, tolerance: float | None) -> Reference:
     """The reference by a method; ``"auto"``: finite differences, and where their bar is above a tenth of the tolerance,
@@ -29,7 +32,7 @@ def choose(problem: Problem, resolution: int | None, method: str, tolerance: flo
     another method.
     """
     others = {**problem.alternatives(), "chebyshev": lambda cells: solve_chebyshev(problem, _twice(cells))}
-    known = ("auto", "finite differences", *others)
+    known = ("auto", "finite-differences", *others)
     if method not in known:
         raise UsageError(
             f"method of a reference is one of {', '.join(map(repr, known))} here; got {method!r}."
@@ -43,7 +46,7 @@ def choose(problem: Problem, resolution: int | None, method: str, tolerance: flo
         return weighted(problem.physical_domain, problem.finite_differences(cells))
 
     found = converge(solve_on, cells, method=problem.classical_method)
-    if method == "finite differences" or tolerance is None or problem.reference is not None or problem.is_fit:
+    if method == "finite-differences" or tolerance is None or problem.reference is not None or problem.is_fit:
         return found
     best, seconds = found, found.seconds
     for solve in others.values():
@@ -55,7 +58,7 @@ def choose(problem: Problem, resolution: int | None, method: str, tolerance: flo
             continue
         seconds += other.seconds
         better = other.bar is not None and (best.bar is None or other.bar < best.bar)
-        if better and agree(found, other):
+        if better and _asymptotic(other) and agree(found, other):
             best = other
     return replace(best, seconds=seconds)
 
@@ -86,6 +89,12 @@ def agree(one: Reference, other: Reference) -> bool:
         gap += float((weights * np.abs(u[np.ix_(*(m for m, _ in picks))] - theirs) ** 2).sum())
         size += float((weights * np.abs(theirs) ** 2).sum())
     return bool(np.sqrt(gap) <= allowed * np.sqrt(size))
+
+
+def _asymptotic(reference: Reference) -> bool:
+    """Whether the observed order is near the formal one: far above it, grids are too coarse for the bar to be right."""
+    order, formal = reference.observed_order, reference.formal_order
+    return order is None or abs(order - formal) <= ASYMPTOTIC
 
 
 def _twice(cells: dict[str, int]) -> dict[str, int]:

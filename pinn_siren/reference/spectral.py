@@ -62,7 +62,7 @@ class SpectralLine(Line):
         return (self.degree * np.arange(self._elements)[:, None] + np.arange(self.degree + 1)) % self.size
 
     def _added(self, parts: Real) -> Real:
-        return np.bincount(self._members.ravel(), parts, self.size)
+        return np.asarray(np.bincount(self._members.ravel(), parts, self.size), dtype=np.float64)
 
 
 def spectral_grid(domain: Box, elements: dict[str, int], degree: int, periodic: frozenset[str]) -> Grid:

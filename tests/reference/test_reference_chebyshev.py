@@ -201,7 +201,7 @@ def test_it_is_chosen_where_finite_differences_cannot_certify() -> None:
     hard = solve_reference(problem, 40, tolerance=1e-8)
     assert hard.method.startswith("Chebyshev collocation") and hard.bar <= 1e-9
     assert solve_reference(problem, 40, method="chebyshev").bar <= 1e-9
-    assert solve_reference(problem, 40, method="finite differences").name == easy.name
+    assert solve_reference(problem, 40, method="finite-differences").name == easy.name
     with pytest.raises(UsageError, match="'chebyshev'"):
         solve_reference(problem, method="chebishev")
 
