@@ -22,10 +22,10 @@ from .grid import GridSolution, Reference
 from .lines import Field, Real
 
 METHOD = "Chebyshev collocation of the residual on elements"
-DEGREES = {1: (16, 20, 24), 2: (12, 15, 18), 3: (8, 10, 12)}
+DEGREES = {1: (16, 20, 24), 2: (14, 17, 20), 3: (8, 10, 12)}
 """By the number of axes."""
 MOST_ELEMENTS = {1: 400, 2: 400, 3: 12}
-RESOLVED = 1e-8
+RESOLVED = 2e-9
 """The last Chebyshev coefficients of the solution at the least degree, of its largest value."""
 SEEN = 1e-4
 """The same of the data: so far that no narrow source or medium is missed; the solution says what else is needed."""

@@ -132,14 +132,15 @@ class Condensed:
         everything = np.arange(elements.members.shape[1])
         self.outer = np.setdiff1d(everything, inner)
         self.outside = np.setdiff1d(np.arange(elements.size), elements.inside)
-        unit = {key: self._unit(key)[inner] for key in coefficients}
+        unit = {key: self._unit(key) for key in coefficients}
+        kind = np.result_type(*coefficients.values(), np.float64)
         values = {key: c.reshape(elements.count, len(inner)) for key, c in coefficients.items()}
         self.factors, blocks = [], []
         for e, widths in enumerate(elements.widths):
             scale = dict(zip((a.name for a in elements.axes), 2 / widths, strict=True))
-            operator = sum(
-                (values[key][e] * math.prod(scale[a] for a in key))[:, None] * unit[key] for key in coefficients
-            )
+            operator = np.zeros((len(inner), len(everything)), dtype=kind)
+            for key, (rows, columns, entries) in unit.items():
+                operator[rows, columns] += math.prod(scale[a] for a in key) * values[key][e][rows] * entries
             factor = lu_factor(operator[:, inner], check_finite=False)
             if not np.isfinite(factor[0]).all() or not np.diagonal(factor[0]).all():
                 raise NoReferenceError("The collocation equations of an element are singular.")
@@ -162,9 +163,12 @@ class Condensed:
         u[elements.inside] = own + self.spread @ faces
         return u
 
-    def _unit(self, key: str) -> Real:
+    def _unit(self, key: str) -> tuple[Index, Index, Real]:
+        """Rows (inner nodes), columns and entries of a derivative on the unit element: most of it is zero."""
         factors = [unit_derivative(a.degree, key.count(a.name)) for a in self.elements.axes]
-        return reduce(lambda a, b: np.asarray(np.kron(a, b)), factors)
+        whole = reduce(lambda a, b: np.asarray(np.kron(a, b)), factors)[self.elements.inner]
+        rows, columns = np.nonzero(whole)
+        return rows, columns, whole[rows, columns]
 
     def _scattered(self, blocks: Field) -> sparse.csr_array:
         """(inside, outside): from the values on the faces to those inside."""
