@@ -169,13 +169,13 @@ def _reference(command: Reference, own: list[str]) -> int:
 
     def work(path: Path) -> int:
         problem = _problem(path, own, command)
-        reference = solve_reference(problem, command.resolution)
+        reference = solve_reference(problem, command.resolution, method=command.method, tolerance=command.tolerance)
         folder = make_folder(_folder(command.out, path, len(command.files) > 1))
-        title = f"{type(problem).__name__} by {reference.method}"
+        title = f"{type(problem).__name__} by {reference.name}"
         write_reference(folder / "reference.h5", reference, {**environment(), "problem": type(problem).__name__}, title)
         draw_reference(folder / "reference.png", reference, title)
         rows[path.stem] = reference
-        return OK if reference.error is not None else FAILED
+        return OK if reference.bar is not None else FAILED
 
     try:
         return _each(command.files, work)

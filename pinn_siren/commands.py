@@ -13,6 +13,7 @@ Folders = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metava
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")]
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS", help_behavior_hint="")]
+Tolerance = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
 Device = Annotated[str | None, tyro.conf.arg(metavar="DEVICE", help_behavior_hint="")]
 Balance = Annotated[Literal["gradients"] | None, tyro.conf.arg(metavar="gradients", help_behavior_hint="")]
 Strictness = Annotated[Literal["certified"] | None, tyro.conf.arg(metavar="certified", help_behavior_hint="")]
@@ -77,7 +78,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Reference:
-    """Solve problem files by finite differences alone: three grids, observed order, error bar."""
+    """Solve problem files by classical methods alone: three grids, observed order, error bar."""
 
     files: Files
     """Problem files: Python files that set `problem`."""
@@ -85,6 +86,10 @@ class Reference:
     """Folder of the results; results/<file name> unless given."""
     resolution: Count = None
     """Cells along the longest axis of the coarsest grid."""
+    method: str = "auto"
+    """How: auto, finite-differences, chebyshev; for Helmholtz fourth-order, for Wave spectral."""
+    tolerance: Tolerance = None
+    """With auto: go on to other methods until the error bar is a tenth of this."""
 
 
 @dataclass(frozen=True)

@@ -191,10 +191,10 @@ def _truth(problem: Problem) -> tuple[Yardstick, GridSolution | None]:
         if not isinstance(error, PinnSirenError) and problem.reference is None:
             raise
         return stick, None
-    if reference.error is not None:
-        described = f"the finest grid of {reference.method}, whose own error is about {reference.error:.1e}"
-        stick = Best(reference.finest, reference.error, described)
-    return stick, reference.finest
+    if reference.bar is not None:
+        described = f"{reference.name}, whose own error is about {reference.bar:.1e}"
+        stick = Best(reference.best, reference.bar, described)
+    return stick, reference.best
 
 
 def _grid(problem: Problem, truth: GridSolution | None) -> GridSolution:

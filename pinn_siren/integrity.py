@@ -26,9 +26,12 @@ def checksums(stored: StoredSolution) -> dict[str, str]:
 def reference_checksums(reference: Reference | None) -> dict[str, str]:
     """A SHA-256 of every array in ``reference.h5``, by its grid and name; none where there is no reference."""
     arrays: dict[str, NDArray[Any]] = {}
-    for k, grid in enumerate(reference.levels if reference is not None else ()):
+    grids = dict(zip(("grid 0", "grid 1", "grid 2"), reference.levels, strict=True)) if reference is not None else {}
+    if reference is not None and reference.extrapolated is not None:
+        grids["extrapolated"] = reference.extrapolated
+    for place, grid in grids.items():
         weights = {} if grid.weights is None else {"weights": grid.weights}
-        arrays |= {f"grid {k}: {name}": a for name, a in (grid.coordinates | grid.values | weights).items()}
+        arrays |= {f"{place}: {name}": a for name, a in (grid.coordinates | grid.values | weights).items()}
     return {f"reference.h5, {name}": _digest(array) for name, array in arrays.items()}
 
 

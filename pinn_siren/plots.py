@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,18 +78,19 @@ def draw_reference(path: str | Path, reference: Reference, title: str) -> None:
     Raises :class:`StorageError` where the file cannot be written.
     """
     comparisons = [c for output in reference.finest.values for c in _between_grids(reference, output)]
-    order, error = reference.observed_order, reference.error
+    order, error = reference.observed_order, reference.bar
+    formal = "spectral" if math.isinf(reference.formal_order) else f"formal {reference.formal_order:g}"
     figures = [
-        reference.method,
+        reference.name,
         "grids " + ", ".join("×".join(map(str, level.shape)) for level in reference.levels),
-        f"observed order {'none' if order is None else f'{order:.2f}'} (formal {reference.formal_order:g})",
+        f"observed order {'none' if order is None else f'{order:.2f}'} ({formal})",
         f"reference error {'none' if error is None else f'{error:.2e}'}",
     ]
     _render(path, comparisons, [title, _listed(figures)], {})
 
 
 def _outputs(fields: Mapping[str, NDArray[Any]]) -> list[str]:
-    return [n for n in fields if n != "error" and not n.endswith((*_AGAINST, "_error"))]
+    return [n for n in fields if n not in ("error", "slowness") and not n.endswith((*_AGAINST, "_error"))]
 
 
 def _against_truth(stored: StoredSolution, output: str) -> list[_Comparison]:

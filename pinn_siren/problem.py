@@ -20,7 +20,7 @@ from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
 from .points import TIME, Points
 
 if TYPE_CHECKING:
-    from .reference.grid import GridSolution
+    from .reference.grid import GridSolution, Reference
 
 
 class _Stated(type):
@@ -123,6 +123,10 @@ class Problem(metaclass=_Stated):
         alone = self.is_fit and len(self.fields) == 1 and self.ansatz is None
         return alone and all(leaves_constant(c) for c in self.conditions)
 
+    def slowness(self, p: Points) -> Tensor | None:
+        """Of travel times ``|grad u|``, ``(n,)``, which says whether they are first arrivals; None of other fields."""
+        return None
+
     def radiation(self) -> tuple[Coefficient | None, Coefficient | None]:
         """Speed and wavenumber of the waves that ``Absorbing()`` lets out; the built-in wave equations know theirs."""
         return None, None
@@ -203,6 +207,10 @@ class Problem(metaclass=_Stated):
 
             return affordable(self, cells)
         return cells
+
+    def alternatives(self) -> dict[str, Callable[[dict[str, int]], Reference]]:
+        """Other classical solvers of this equation by name, from the coarsest grid's cells to a judged reference."""
+        return {}
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """The reference solution on one grid: from ``reference``, or by finite differences of the residual.

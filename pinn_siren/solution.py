@@ -133,7 +133,7 @@ class Solution:
         )
         write_solution(folder / "solution.h5", stored)
         if found.reference is not None:
-            title = f"{self.report.problem} by {found.reference.method}"
+            title = f"{self.report.problem} by {found.reference.name}"
             write_reference(folder / "reference.h5", found.reference, environment(), title)
         else:
             (folder / "reference.h5").unlink(missing_ok=True)

@@ -29,6 +29,7 @@ _VERSION = 1
 # Written by this module into every file, so that they do not come back as the caller's attributes.
 _OWN = ("Conventions", "title", "source", "history", "references", "file_format", "axes")
 _OWN_OF_REFERENCE = ("method", "formal_order", "observed_order", "reference_error", "seconds", "grid_sizes")
+_EXTRAPOLATED = "extrapolated"
 _TEMPORARY = re.compile(r"\.[^.]+\.[0-9a-f]{8}\.(h5|json|png|pt)")
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError)
 
@@ -177,7 +178,8 @@ def read_solution(path: str | Path) -> StoredSolution:
 def write_reference(
     path: str | Path, reference: Reference, attributes: Mapping[str, str | int | float | None], title: str
 ) -> None:
-    """Writes ``reference.h5``, whole or not at all: the finest grid at the root, the coarser two in groups.
+    """Writes ``reference.h5``, whole or not at all: the finest grid at the root, the coarser two in groups, and what
+    they extrapolate to in the group ``extrapolated``, with its bar as the attribute ``reference_error``.
 
     The reference's own figures become attributes too (``observed_order`` and ``reference_error`` are NaN where None),
     and win over ``attributes`` of the same name. Raises like :func:`write_solution`.
@@ -200,6 +202,10 @@ def write_reference(
         for k, level in enumerate(reference.levels[:-1]):
             group = file.create_group(f"grid_{k}", track_order=True)
             netcdf.write_grid(group, level.coordinates, level.values, {}, {}, level.weights)
+        if (own := reference.extrapolated) is not None:
+            group = file.create_group(_EXTRAPOLATED, track_order=True)
+            netcdf.write_grid(group, own.coordinates, own.values, {}, {}, own.weights)
+            netcdf.write_attributes(group, {"reference_error": _number(reference.extrapolated_error)})
         netcdf.link_image(file, axes, netcdf.field_names(file))
 
 
@@ -213,6 +219,7 @@ def read_reference(path: str | Path) -> tuple[Reference, Attributes]:
         coarse, middle, fine = (
             GridSolution(*netcdf.read_grid(g, axes)) for g in (file["grid_0"], file["grid_1"], file)
         )
+        own = file.get(_EXTRAPOLATED)
         reference = Reference(
             method=str(file.attrs["method"]),
             levels=(coarse, middle, fine),
@@ -220,6 +227,8 @@ def read_reference(path: str | Path) -> tuple[Reference, Attributes]:
             observed_order=_number_or_none(file.attrs["observed_order"]),
             error=_number_or_none(file.attrs["reference_error"]),
             seconds=float(file.attrs["seconds"]),
+            extrapolated=None if own is None else GridSolution(*netcdf.read_grid(own, axes)),
+            extrapolated_error=None if own is None else _number_or_none(own.attrs["reference_error"]),
         )
         title: Attributes = {"title": str(file.attrs["title"])}
         return reference, title | _callers(file, _OWN + _OWN_OF_REFERENCE)
@@ -249,7 +258,7 @@ def _write_root(file: h5py.File, kind: Kind, axes: tuple[str, ...], attributes: 
 
 def _refuse_reserved(coordinates: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
     for name in (*coordinates, *fields):
-        if name in netcdf.RESERVED or name.startswith("grid_"):
+        if name in (*netcdf.RESERVED, _EXTRAPOLATED) or name.startswith("grid_"):
             raise ValueError(f"The name {name!r} is used by the file itself. Give the field or axis another one.")
 
 

@@ -42,9 +42,9 @@ def reference_table(references: Mapping[str, Reference]) -> str:
     head = ("problem", "method", "finest grid", "observed order", "relative L2 error bar", "seconds")
     rows = [
         (
-            name, r.method, " x ".join(map(str, r.finest.shape)),
+            name, r.name, " x ".join(map(str, r.finest.shape)),
             "-" if r.observed_order is None else f"{r.observed_order:.2f}",
-            "none: the grids do not converge" if r.error is None else f"{r.error:.1e}", f"{r.seconds:.2f}",
+            "none: the grids do not converge" if r.bar is None else f"{r.bar:.1e}", f"{r.seconds:.2f}",
         )
         for name, r in references.items()
     ]  # fmt: skip

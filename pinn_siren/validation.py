@@ -17,7 +17,9 @@ from .errors import PinnSirenError
 from .points import Points
 from .problem import Problem, exact_outputs
 from .provenance import Provenance
-from .reference import GridSolution, Reference, converge, masked, weighted
+from .reference import GridSolution, Reference, masked, weighted
+from .reference.causality import causality
+from .reference.choice import choose
 
 Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
 """From a grid's coordinates to every output there, one dimension an axis."""
@@ -25,6 +27,7 @@ Evaluate = Callable[[dict[str, NDArray[np.float64]]], dict[str, NDArray[Any]]]
 WIDEST_BAR = 1e-2
 """A reference whose own error bar is wider than this vouches for nothing."""
 INFINITE = "infinite"
+SLOWNESS = "slowness"
 OWN_GRID = {1: 513, 2: 129, 3: 33}
 
 
@@ -35,6 +38,7 @@ class Figures:
     ``against``: what ``relative_l2`` and ``max_error`` compare with, ``"exact"``, ``"reference"`` or ``"none"``;
     ``reference_difference``: the relative L2 difference to the reference; ``reference_error``: the reference's own bar;
     ``reference_to_exact``: its true error, where the exact solution is known. With several outputs: the worst.
+    ``objection``: why travel times are no first arrivals, None where nothing speaks against it.
     """
 
     against: str
@@ -46,6 +50,7 @@ class Figures:
     observed_order: float | None
     verdict: str
     passed: bool
+    objection: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Report:
     device: str
     threads: int
     interrupted: bool
+    objection: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report's fields by name."""
@@ -115,6 +121,8 @@ class Report:
             rows.append(("reference to the exact solution", f"{self.reference_to_exact:.2e}"))
         if self.max_error is not None:
             rows.append((f"largest error ({self.against})", f"{self.max_error:.2e}"))
+        if self.objection is not None:
+            rows.append(("objection", self.objection))
         rows.append(("estimated error, from residuals", f"{self.estimate:.1e}"))
         rows.append(("seconds", f"{self.seconds:.1f} on {self.device}, {self.dtype}, {self.threads} threads"))
         rows.append(("seed", str(self.seed)))
@@ -165,7 +173,11 @@ def judge(
     reference_error: float | None,
     tolerance: float,
 ) -> Figures:
-    """The errors and the verdict from fields on a grid alone: ``u``, ``u_reference``, ``u_exact`` for each output."""
+    """The errors and the verdict from fields on a grid alone: ``u``, ``u_reference``, ``u_exact`` for each output.
+
+    With a ``slowness`` the output is a travel time, and must be a first arrival (``causality``): where the exact
+    solution does not decide, one that is none has failed.
+    """
     weights = grid.quadrature()
 
     def worst(one: str, other: str) -> float | None:
@@ -176,11 +188,21 @@ def judge(
     to_exact, difference = worst("", "_exact"), worst("", "_reference")
     against = "exact" if to_exact is not None else "reference" if difference is not None else "none"
     largest = max((max_error(fields[n], fields[f"{n}_{against}"]) for n in outputs if against != "none"), default=None)
+    objection = _objection(grid, fields, outputs)
     word = verdict(to_exact, difference, reference_error, tolerance)
+    word = "failed" if objection is not None and to_exact is None else word
     return Figures(
         against, difference if to_exact is None else to_exact, largest, difference, reference_error,
         worst("_reference", "_exact"), observed_order, word, word in ("certified", "consistent"),
+        objection,
     )  # fmt: skip
+
+
+def _objection(grid: GridSolution, fields: dict[str, NDArray[Any]], outputs: tuple[str, ...]) -> str | None:
+    if SLOWNESS not in fields:
+        return None
+    found = causality(fields[outputs[0]], fields[SLOWNESS], grid.coordinates)
+    return None if found.holds else str(found)
 
 
 def verdict(to_exact: float | None, difference: float | None, bar: float | None, tolerance: float) -> str:
@@ -196,17 +218,18 @@ def verdict(to_exact: float | None, difference: float | None, bar: float | None,
     return "failed"
 
 
-def solve_reference(problem: Problem, resolution: int | None = None) -> Reference:
-    """The classical solution of a problem on three grids, its observed order and error bar.
+def solve_reference(
+    problem: Problem, resolution: int | None = None, *, method: str = "auto", tolerance: float | None = None
+) -> Reference:
+    """The classical solution of a problem at three resolutions, its observed order and error bar.
 
-    ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. Raises ``NoReferenceError``
-    where no solver covers the problem.
+    ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. ``method``:
+    ``"finite-differences"``, ``"chebyshev"`` (elements, for smooth problems on boxes), an equation's own
+    (``"fourth-order"`` of Helmholtz, ``"spectral"`` of Wave), or ``"auto"``: finite
+    differences, and what has the smaller bar where theirs is above a tenth of the ``tolerance``. Raises
+    ``NoReferenceError`` where no solver covers the problem.
     """
-
-    def solve_on(cells: dict[str, int]) -> GridSolution:
-        return weighted(problem.physical_domain, problem.finite_differences(cells))
-
-    return converge(solve_on, problem.cells(resolution), method=problem.classical_method)
+    return choose(problem, resolution, method, tolerance)
 
 
 def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]]:
@@ -230,6 +253,18 @@ def exact_inside(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]
     return exact
 
 
+def slowness_on(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]]:
+    """``slowness`` on a grid, NaN outside the domain, where the problem's output is a travel time."""
+    nodes = torch.from_numpy(grid.nodes())
+    inside = problem.domain.contains(nodes)
+    found = problem.slowness(Points(problem.domain.axes, nodes[inside]))
+    if found is None:
+        return {}
+    field = np.full(len(nodes), np.nan)
+    field[inside.numpy()] = found.numpy()
+    return {SLOWNESS: field.reshape(grid.shape)}
+
+
 def own_grid(domain: Domain) -> GridSolution:
     """A grid for a solution without a reference."""
     nodes = OWN_GRID.get(len(domain.bounds), 9)
@@ -250,22 +285,22 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
     """Compare fields with the exact solution and with finite differences, as far as there are any."""
     reference, why = None, None
     try:
-        reference = solve_reference(problem)
+        reference = solve_reference(problem, tolerance=made.tolerance)
     except Exception as error:
         # The network is trained by now: what the reference cannot take is said, and nothing is lost. Only an own
         # reference may raise anything; an error of ours that is no statement about the problem must show.
         if not isinstance(error, PinnSirenError) and problem.reference is None:
             raise
         why = str(error) if isinstance(error, PinnSirenError) else f"reference: {type(error).__name__}: {error}"
-    grid = reference.finest if reference is not None else own_grid(problem.physical_domain)
+    grid = reference.best if reference is not None else own_grid(problem.physical_domain)
     exact = exact_inside(problem, grid)
-    fields = _compared(evaluate(grid.coordinates), reference, exact)
-    order, bar = (reference.observed_order, reference.error) if reference else (None, None)
+    fields = slowness_on(problem, grid) | _compared(evaluate(grid.coordinates), reference, exact)
+    order, bar = (reference.observed_order, reference.bar) if reference else (None, None)
     figures = judge(grid, fields, problem.outputs, order, bar, made.tolerance)
     report = Report(
         problem=type(problem).__name__,
         reference_seconds=reference.seconds if reference else None,
-        reference_method=reference.method if reference else None,
+        reference_method=reference.name if reference else None,
         no_reference=why,
         parameters=parameters,
         **asdict(made),
@@ -280,7 +315,7 @@ def _compared(
     """The outputs beside the reference, the exact solution and the error against the better of the two."""
     fields = {**outputs, **exact}
     if reference is not None:
-        fields |= {f"{n}_reference": reference.finest.values[n] for n in outputs}
+        fields |= {f"{n}_reference": reference.best.values[n] for n in outputs}
     for n in outputs:
         truth = fields.get(f"{n}_exact", fields.get(f"{n}_reference"))
         if truth is not None:

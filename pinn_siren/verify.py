@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from .domains import Domain
 from .errors import UsageError
 from .integrity import checksums, reference_checksums
-from .reference import GridSolution, Reference, estimate, weighted
+from .reference import GridSolution, Reference, judged, weighted
 from .solution import Solution, read_report
 from .storage import StoredSolution, read_reference, read_solution
 from .validation import Figures, Report, judge
@@ -34,10 +35,13 @@ def verify(folder: str | Path) -> tuple[Report, list[str]]:
     solution = Solution.load(folder)
     found = _network(solution, stored)
     reference = read_reference(folder / "reference.h5")[0] if report.reference_method is not None else None
+    again = None
     if reference is not None:
-        found += _reference(reference, stored)
+        again, differences = _again(reference)
+        found += differences + _reference(reference, stored)
     found += _weights(solution.shape.physical, stored, reference)
-    found += _figures(report, stored, reference)
+    if reference is None or again is not None:
+        found += _figures(report, stored, again)
     found += _checksums(folder, checksums(stored) | reference_checksums(reference), found)
     return report, found
 
@@ -45,22 +49,44 @@ def verify(folder: str | Path) -> tuple[Report, list[str]]:
 def _network(solution: Solution, stored: StoredSolution) -> list[str]:
     """The stored outputs against the network's."""
     again = solution.on_grid(stored.coordinates)
-    return [line for name, values in again.items() for line in _compare(name, stored, values, "the network gives")]
+    return [
+        line
+        for name, values in again.items()
+        for line in _compare(name, stored.coordinates, stored.fields, values, "the network gives")
+    ]
 
 
 def _reference(reference: Reference, stored: StoredSolution) -> list[str]:
     """The reference in ``solution.h5`` against ``reference.h5``."""
     return [
         line
-        for name, values in reference.finest.values.items()
-        for line in _compare(f"{name}_reference", stored, values, "reference.h5 has")
+        for name, values in reference.best.values.items()
+        for line in _compare(f"{name}_reference", stored.coordinates, stored.fields, values, "reference.h5 has")
     ]
+
+
+def _again(reference: Reference) -> tuple[Reference | None, list[str]]:
+    """The reference with order, bars and extrapolation as they follow from its grids, and how its own differ."""
+    try:
+        again = judged(reference.levels, reference.method, reference.formal_order, reference.seconds)
+    except UsageError as error:
+        return None, [f"reference.h5 cannot be judged. {error}"]
+    if (again.extrapolated is None) != (reference.extrapolated is None):
+        return again, ["reference.h5 has an extrapolated solution and its grids do not give one, or the other way."]
+    if again.extrapolated is None or reference.extrapolated is None:
+        return again, []
+    kept, found = reference.extrapolated, []
+    for name, values in again.extrapolated.values.items():
+        found += _compare(name, kept.coordinates, kept.values, values, "the grids extrapolate to")
+    return again, [f"reference.h5, extrapolated: {line}" for line in found]
 
 
 def _weights(domain: Domain, stored: StoredSolution, reference: Reference | None) -> list[str]:
     """The weights of the norms against those that follow from the domain."""
     grids = {"solution.h5": GridSolution(stored.coordinates, {}, stored.weights)}
     grids |= {f"reference.h5, grid {k},": level for k, level in enumerate(reference.levels if reference else ())}
+    if reference is not None and reference.extrapolated is not None:
+        grids["reference.h5, extrapolated,"] = reference.extrapolated
     found = []
     for where, grid in grids.items():
         again = weighted(domain, GridSolution(grid.coordinates, {})).quadrature()
@@ -69,10 +95,12 @@ def _weights(domain: Domain, stored: StoredSolution, reference: Reference | None
     return found
 
 
-def _compare(name: str, stored: StoredSolution, again: NDArray[Any], who: str) -> list[str]:
-    if name not in stored.fields:
+def _compare(
+    name: str, coordinates: dict[str, NDArray[Any]], fields: Mapping[str, NDArray[Any]], again: NDArray[Any], who: str
+) -> list[str]:
+    if name not in fields:
         return [f"{name} is missing in solution.h5."]
-    kept = stored.fields[name]
+    kept = fields[name]
     if kept.shape != again.shape:
         return [f"{name} has the shape {kept.shape}; {who} {again.shape}."]
     gap = np.abs(kept - again)
@@ -81,16 +109,13 @@ def _compare(name: str, stored: StoredSolution, again: NDArray[Any], who: str) -
     worst = np.unravel_index(np.argmax(gap), gap.shape)
     if gap[worst] <= FIELD_TOLERANCE * np.nanmax(np.abs(again), initial=0.0):
         return []
-    place = ", ".join(f"{a}={nodes[i]:.6g}" for (a, nodes), i in zip(stored.coordinates.items(), worst, strict=True))
+    place = ", ".join(f"{a}={nodes[i]:.6g}" for (a, nodes), i in zip(coordinates.items(), worst, strict=True))
     return [f"{name} at {place} is {kept[worst]:.9g}; {who} {again[worst]:.9g}."]
 
 
 def _figures(report: Report, stored: StoredSolution, reference: Reference | None) -> list[str]:
-    """The report's figures against those of the stored fields."""
-    try:
-        order, bar = estimate(reference.levels, reference.formal_order) if reference else (None, None)
-    except UsageError as error:
-        return [f"reference.h5 cannot be judged. {error}"]
+    """The report's figures against those of the stored fields; ``reference``: as judged again."""
+    order, bar = (reference.observed_order, reference.bar) if reference else (None, None)
     outputs = tuple(json.loads(stored.network_configuration)["outputs"])
     grid = GridSolution(stored.coordinates, {}, stored.weights)
     again = judge(grid, stored.fields, outputs, order, bar, report.tolerance)

@@ -134,6 +134,10 @@ class Eikonal(Problem):
             parts += [u.value.clamp(max=0.0) * velocity / self._size for u in times]
         return tuple(parts)
 
+    def slowness(self, p: Points) -> Tensor:
+        """``1 / velocity``, ``(n,)``."""
+        return 1 / values(self.velocity, p, "velocity")
+
     def constraints(self) -> list[Constraint]:
         """Off a box, no rays from boundaries, and the bounds of a map; T = 0 on a surface, unless that is built in."""
         stated = super().constraints()

@@ -13,9 +13,12 @@ from ..jet import Jet
 from ..points import Points
 from ..problem import Problem
 from ..reference import solve_wave
+from ..reference.wave_spectral import spectral_wave
 
 if TYPE_CHECKING:
-    from ..reference import GridSolution
+    from collections.abc import Callable
+
+    from ..reference import GridSolution, Reference
 
 
 class Wave(Problem):
@@ -49,6 +52,17 @@ class Wave(Problem):
         """As for any problem, but twice as fine on a plane box: the explicit steps are cheap."""
         fine = isinstance(self.domain, Box) and len(self.domain.space_axes) == 2 and self.reference is None
         return super().cells(32 if resolution is None and fine else resolution)
+
+    def alternatives(self) -> dict[str, Callable[[dict[str, int]], Reference]]:
+        """``"spectral"``: spectral elements, for smooth media and data on boxes of one or two space axes."""
+        domain = self.domain
+        if self.reference is not None or not isinstance(domain, Box) or len(domain.space_axes) > 2:
+            return {}
+
+        def spectral(cells: dict[str, int]) -> Reference:
+            return spectral_wave(domain, speed=self.speed, source=self.source, conditions=self.conditions, cells=cells)
+
+        return {"spectral": spectral}
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """Leapfrog in time, second order in space, on one grid; on cut cells where the domain is no box."""

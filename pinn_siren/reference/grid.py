@@ -58,10 +58,14 @@ def trapezoidal(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A finite-difference solution on three grids, each twice as fine as the one before, with its error bar.
+    """A classical solution on three grids, each twice as fine as the one before, with its error bar.
 
     ``observed_order`` is the order p seen over the three; ``error`` is the bar of the finest grid's relative L2 error,
-    1.25 times Richardson's estimate with min(p, formal_order), or None where p < 0.5 (no bar can be given).
+    1.25 times Richardson's estimate with min(p, formal_order), or None where p < 0.5 (no bar can be given). An infinite
+    ``formal_order`` stands for a spectral method at three resolutions, shown on one grid.
+
+    ``extrapolated``: where p is the formal order, what the grids extrapolate to, on the middle grid, a solution of its
+    own with the bar ``extrapolated_error`` (``convergence.extrapolate``).
     """
 
     method: str
@@ -70,8 +74,31 @@ class Reference:
     observed_order: float | None
     error: float | None
     seconds: float
+    extrapolated: GridSolution | None = None
+    extrapolated_error: float | None = None
 
     @property
     def finest(self) -> GridSolution:
         """The finest of the three grids."""
         return self.levels[-1]
+
+    @property
+    def best(self) -> GridSolution:
+        """What others are compared with: the extrapolated solution where its bar is the smaller one, else the finest
+        grid's."""
+        return self.extrapolated if self._gains and self.extrapolated is not None else self.finest
+
+    @property
+    def bar(self) -> float | None:
+        """The bar of ``best``."""
+        return self.extrapolated_error if self._gains else self.error
+
+    @property
+    def name(self) -> str:
+        """The method, and whether ``best`` is extrapolated."""
+        return f"{self.method}, extrapolated" if self._gains else self.method
+
+    @property
+    def _gains(self) -> bool:
+        own = self.extrapolated_error
+        return own is not None and (self.error is None or own < self.error)

@@ -4,16 +4,20 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from measured import relative_l2
 
 from pinn_siren import Box
 from pinn_siren.conditions import Dirichlet
 from pinn_siren.errors import UsageError
+from pinn_siren.points import Points
 from pinn_siren.reference import (
     GridSolution,
     Reference,
     converge,
     estimate,
     extrapolate,
+    judged,
     solve_poisson,
 )
 
@@ -55,8 +59,7 @@ def test_slow_convergence_gives_an_order_and_no_bar() -> None:
     reference = converge(made(0.3), {"x": 10}, method="made")
     assert reference.observed_order == pytest.approx(0.3, abs=1e-3)
     assert reference.error is None
-    with pytest.raises(UsageError, match="no observed order"):
-        extrapolate(reference)
+    assert reference.extrapolated is None and reference.bar is None and reference.best is reference.finest
 
 
 def test_rounding_level_gives_a_bar_and_no_order() -> None:
@@ -93,21 +96,76 @@ def test_complex_fields() -> None:
     assert estimate(turned) == pytest.approx(estimate(levels), rel=1e-9)
 
 
-def test_richardson_extrapolation_is_fourth_order_for_poisson() -> None:
-    def solve_on(cells: dict[str, int]) -> GridSolution:
-        return solve_poisson(
-            Box(x=(0, 1)), diffusion=1, reaction=0, source=lambda p: p.x.exp(), conditions=[Dirichlet(0)], cells=cells
-        )
+SMOOTH = Box(x=(0, 1), y=(0, 1))
 
-    reference = converge(solve_on, {"x": 16}, method="finite differences")
-    better = extrapolate(reference)
-    x = better.coordinates["x"]
-    exact = np.exp(x) - 1 - (math.e - 1) * x
-    assert len(x) == 17
-    assert reference.observed_order == pytest.approx(2, abs=0.01)
-    fine = np.abs(reference.finest.values["u"][::4] - exact).max()
-    assert np.abs(better.values["u"] - exact).max() < fine / 200
-    assert fine < 1.5 * reference.error * np.abs(exact).max()
+
+def smooth(p: Points) -> torch.Tensor:
+    return torch.exp(p.x) * torch.cos(2 * p.y) + p.x * p.y
+
+
+def ramp(p: Points) -> torch.Tensor:
+    """With a singular second derivative: the leading error has no whole power."""
+    return p.x**1.5
+
+
+POISSON = {
+    "smooth": (SMOOTH, smooth, lambda p: -3 * torch.exp(p.x) * torch.cos(2 * p.y), True),
+    "line": (Box(x=(0, 1)), lambda p: p.x.exp(), lambda p: p.x.exp(), True),
+    "singular": (Box(x=(0, 1)), ramp, lambda p: 0.75 * p.x.clamp(min=1e-30) ** -0.5 * (p.x > 0), False),
+}
+
+
+@pytest.mark.parametrize("name", POISSON)
+def test_true_errors_stay_below_the_bars(name: str) -> None:
+    domain, exact, source, gains = POISSON[name]
+    for count in (6, 10, 16, 24):
+        reference = converge(
+            lambda cells: solve_poisson(
+                domain, diffusion=1, reaction=0, source=source, conditions=[Dirichlet(exact)], cells=cells
+            ),
+            dict.fromkeys(domain.axes, count),
+            method="finite differences",
+        )
+        fine, best = relative_l2(reference.finest, exact), relative_l2(reference.best, exact)
+        assert fine <= reference.error and best <= reference.bar, (count, fine, best, reference.bar)
+        assert (reference.best is reference.extrapolated) == gains
+        if gains:
+            assert reference.bar < reference.error / 10 and best < fine / 20
+            assert reference.name == "finite differences, extrapolated"
+            assert reference.best.shape == reference.levels[1].shape
+
+
+def test_an_order_that_is_not_the_formal_one_is_not_extrapolated() -> None:
+    reference = converge(made(1.7), {"x": 10}, method="made")
+    assert reference.error is not None and reference.extrapolated is None
+    assert extrapolate(reference.levels, 2.0, None) is None
+
+
+def test_extrapolated_bar_never_falls_below_rounding() -> None:
+    reference = converge(made(2.0), {"x": 10}, method="made")
+    assert reference.extrapolated_error >= 1e-12
+    assert np.abs(reference.best.values["u"] - np.exp(reference.best.coordinates["x"])).max() < 1e-14
+
+
+SEQUENCES = {
+    "falling": ((1e-3, 1e-6, 1e-10), 1e-6), "rounding": ((3e-12, 2e-12, 4e-12), 4e-12),
+    "exact": ((0.0, 0.0, 0.0), 0.0), "stalled": ((1e-3, 8e-4, 2e-4), None), "rising": ((1e-5, 1e-6, 1e-3), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_bar_of_a_spectral_sequence(name: str) -> None:
+    """Errors of three resolutions on one grid: the bar covers the last one, or there is none."""
+    errors, least = SEQUENCES[name]
+    x = np.linspace(0, 1, 21)
+    shapes = [np.sin(x), np.cos(3 * x), x**2]
+    levels = tuple(GridSolution({"x": x}, {"u": np.exp(x) + e * s}) for e, s in zip(errors, shapes, strict=True))
+    reference = judged(levels, "spectral", math.inf, 0.0)
+    assert reference.observed_order is None and reference.extrapolated is None
+    if least is None:
+        assert reference.bar is None
+    else:
+        assert true_error(reference) <= reference.bar <= max(3 * least, 1e-13)
 
 
 def test_grids_that_are_not_nested_are_refused() -> None:
