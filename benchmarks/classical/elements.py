@@ -21,8 +21,8 @@ from .sequence import Solved, refine
 
 Array = NDArray[np.float64]
 CELLS = {1: (2, 4, 8, 16, 32, 64, 128), 2: (2, 3, 4, 6, 8, 12, 16, 24, 32, 48), 3: (2, 4, 6, 8, 12, 16)}
-LAYERS = (2, 3, 4, 6, 8, 10, 12, 14, 16)
-GRADING = 0.15
+LAYERS = (4, 6, 8, 12, 16, 20, 24, 32)
+GRADING = 0.4
 
 
 def degree(method: str) -> int:
@@ -62,7 +62,7 @@ def make_basis(statement: Any, size: int, p: int) -> skfem.CellBasis:
     axes = [np.linspace(*b, size + 1) for b in statement.bounds]
     if statement.polygon is not None:
         # The five other corners are singular too, but less: r^2 log r against r^(2/3).
-        toward = GRADING ** np.arange(1, size // 3 + 1)
+        toward = GRADING ** np.arange(1, size // 2 + 1)
         graded = np.r_[0.0, np.sort(0.5 * np.r_[GRADING ** np.arange(size), 2 - toward]), 1.0]
         line = np.r_[-graded[:0:-1], graded]
         whole = skfem.MeshQuad.init_tensor(line, line)
