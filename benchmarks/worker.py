@@ -12,7 +12,6 @@ from pathlib import Path
 def main(order: dict[str, object]) -> None:
     """Run what is ordered, and leave the result as JSON."""
     import torch
-
     from peers.protocol import Method, work
 
     torch.set_num_threads(int(order["threads"]))  # type: ignore[call-overload]

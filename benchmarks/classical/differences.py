@@ -65,7 +65,11 @@ def run(race: Any, method: str) -> None:
         error = np.linalg.norm(np.stack(values) - np.stack(truth)) / np.linalg.norm(np.stack(truth))
         return Solved(None, unknowns, note + "; the error at its nodes", float(error))
 
-    sizes = [n for n in CELLS[s.dimensions] if method != "fd-richardson" or (n % 4 == 0 and n >= (24 if s.dimensions < 3 else 8))]
+    sizes = [
+        n
+        for n in CELLS[s.dimensions]
+        if method != "fd-richardson" or (n % 4 == 0 and n >= (24 if s.dimensions < 3 else 8))
+    ]
     refine(race, sizes, solve, growth=3.0)
 
 
@@ -197,8 +201,10 @@ def _plane(statement: Any, x: list[Array], order: int) -> Array:
             full = padded(step)
             return (_operator(full, second, steps, order) + _averaged(slope * full, order)).ravel()
 
-        def precondition(step: Array, symbol: Array = symbol + slope.mean() * average) -> Array:
-            return _sines(step.reshape(small), symbol).ravel()
+        frozen = symbol + slope.mean() * average
+
+        def precondition(step: Array, frozen: Array = frozen) -> Array:
+            return _sines(step.reshape(small), frozen).ravel()
 
         size = (r.size, r.size)
         step, _ = gmres(LinearOperator(size, jacobian), -r.ravel(), M=LinearOperator(size, precondition), rtol=1e-8,
@@ -228,7 +234,9 @@ def _line(statement: Any, x: list[Array]) -> Array:
     for _ in range(30):
         c0, (c1,), (c2,) = statement.linear(np, x, u, [first @ u])
         rows = [np.broadcast_to(c, n) for c in (c0, c1, c2)]
-        jacobian = sum(sparse.diags_array(c) @ m for c, m in zip(rows, (sparse.eye_array(n), first, second), strict=True))
+        jacobian = sum(
+            sparse.diags_array(c) @ m for c, m in zip(rows, (sparse.eye_array(n), first, second), strict=True)
+        )
         step = -spsolve((keep @ jacobian + ends).tocsc(), r)
         for halving in range(8):
             tried = residual(u + step * 0.5**halving)

@@ -1,9 +1,9 @@
 """High-order finite elements by scikit-fem (Gustafsson and McBain 2020, doi:10.21105/joss.02369).
 
-``scikit-fem pK``: its hierarchical quadrilaterals ``ElementQuadP(K)`` (degree 8 and more are its documented high order),
-``ElementLinePp(K)`` on a line; ``p4`` takes triangles, ``ElementTriP4``, ``p2`` hexahedra, the highest in space. Sparse direct
-solves; Newton where the equation is not linear. The L is graded towards its corner, so convergence is exponential
-(Guo and Babuska 1986, doi:10.1007/BF00272624). Waves: the modes of the elements in space, exact in time.
+``scikit-fem pK``: its hierarchical quadrilaterals ``ElementQuadP(K)``, ``ElementLinePp(K)`` on a line; ``p4`` takes
+triangles, ``ElementTriP4``, ``p2`` hexahedra, the highest degree in space. Sparse direct solves; Newton where the equation
+is not linear. The L is graded towards its corners, so convergence is fast in the layers (Guo and Babuska 1986,
+doi:10.1007/BF00272624). Waves: the modes of the elements in space, exact in time.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import skfem
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse.linalg import splu
-from skfem.helpers import dot, grad
 
 from .sequence import Solved, refine
+
+try:
+    import skfem
+    from skfem.helpers import dot, grad
+except ModuleNotFoundError:  # states() answers without it; run() is not called then
+    skfem = None
 
 Array = NDArray[np.float64]
 CELLS = {1: (2, 4, 8, 16, 32, 64, 128), 2: (2, 3, 4, 6, 8, 12, 16, 24, 32, 48), 3: (2, 4, 6, 8, 12, 16)}
@@ -57,7 +61,7 @@ def run(race: Any, method: str) -> None:
     refine(race, LAYERS if s.polygon else CELLS[1 if s.initial is not None else s.dimensions], solve, growth=2.5)
 
 
-def make_basis(statement: Any, size: int, p: int) -> skfem.CellBasis:
+def make_basis(statement: Any, size: int, p: int) -> Any:
     """Elements of degree ``p`` on the statement's domain, without time."""
     axes = [np.linspace(*b, size + 1) for b in statement.bounds]
     if statement.polygon is not None:
@@ -81,12 +85,11 @@ def make_basis(statement: Any, size: int, p: int) -> skfem.CellBasis:
     return skfem.CellBasis(mesh, element, intorder=2 * p + 2)
 
 
-@skfem.BilinearForm
-def _mass(u: Any, v: Any, w: Any) -> Any:
-    return u * v
+def _mass(basis: Any) -> Any:
+    return skfem.BilinearForm(lambda u, v, w: u * v).assemble(basis)
 
 
-def solve_on(statement: Any, basis: skfem.CellBasis) -> list[Array]:
+def solve_on(statement: Any, basis: Any) -> list[Array]:
     """Each component: held values projected onto the boundary, then Newton (one step and one matrix where linear)."""
     edge = basis.boundary()
     held = edge.get_dofs().all()
@@ -119,7 +122,7 @@ def solve_on(statement: Any, basis: skfem.CellBasis) -> list[Array]:
         u = np.zeros(basis.N)
         if not statement.zero:
             values = skfem.LinearForm(lambda v, w, k=component: statement.values(np, list(w.x))[k] * v)
-            u[held] = splu(_mass.assemble(edge)[held][:, held].tocsc()).solve(values.assemble(edge)[held])
+            u[held] = splu(_mass(edge)[held][:, held].tocsc()).solve(values.assemble(edge)[held])
         for _ in range(1 if once is not None else 25):
             step = -(once or factors(u)).solve(residual(u, component)[free])
             u[free] += step
@@ -129,12 +132,12 @@ def solve_on(statement: Any, basis: skfem.CellBasis) -> list[Array]:
     return found
 
 
-def _waves(race: Any, basis: skfem.CellBasis, size: int) -> Solved:
+def _waves(race: Any, basis: Any, size: int) -> Solved:
     s = race.statement
     speed = (-s.linear(np, (), 0.0, ())[2][0]) ** 0.5
     free = np.setdiff1d(np.arange(basis.N), basis.get_dofs().all())
     stiff = skfem.BilinearForm(lambda u, v, w: dot(grad(u), grad(v))).assemble(basis)[free][:, free]
-    mass = _mass.assemble(basis)[free][:, free]
+    mass = _mass(basis)[free][:, free]
     load = skfem.LinearForm(lambda v, w: s.initial(np, list(w.x)) * v).assemble(basis)[free]
     squares, modes = eigh(stiff.toarray(), mass.toarray())
     start = modes.T @ load

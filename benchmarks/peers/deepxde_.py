@@ -58,7 +58,9 @@ def run(race: Any, method: str) -> None:
     if not built_in:
         for k in range(s.components):
             conditions.append(
-                dde.icbc.DirichletBC(geometry, lambda x, k=k: s.values(np, columns(x))[k], lambda _, on: on, component=k)
+                dde.icbc.DirichletBC(
+                    geometry, lambda x, k=k: s.values(np, columns(x))[k], lambda _, on: on, component=k
+                )
             )
     data = dde.data.PDE(geometry, equation, conditions, num_domain=POINTS[s.dimensions],
                         num_boundary=0 if built_in else 400, train_distribution="Hammersley")  # fmt: skip

@@ -1,8 +1,9 @@
 """FastLSQ (Sulc 2026, arXiv:2602.10541): random sine features, least squares; Newton where nonlinear.
 
-Through ``solve_linear`` and ``solve_nonlinear``, three blocks, boundary weight 100 as in its own problems. Two ways, apart: ``fastlsq`` lets it search the bandwidth (``auto_scale``; one draw a scale, since its
-default of five would not fit the budget) and that search scores by the error against the *exact* solution, which no
-other method here sees; ``fastlsq, scale given`` is told the best bandwidth, found beforehand against the exact solution.
+Through ``solve_linear`` and ``solve_nonlinear``, three blocks, boundary weight 100 as in its own problems. Two ways,
+apart: ``fastlsq`` lets it search the bandwidth (``auto_scale``; one draw a scale, since its default of five would not fit
+the budget), and that search scores by the error against the *exact* solution, which no other method here sees;
+``fastlsq, scale given`` is told the best bandwidth, found beforehand against the exact solution.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ WEIGHT = 100.0
 SETTINGS: dict[str, tuple[float | tuple[float, ...], int]] = {
     "poisson": (3.0, 200), "multiscale": (25.0, 700), "poisson_3d": (1.0, 500), "poisson_5d": (0.7, 700),
     "helmholtz": (10.0, 300), "helmholtz_1_4": (8.0, 300), "wave": ((6.0, 12.0), 400), "wave_10": ((6.0, 60.0), 700),
-    "eikonal": (1.0, 100), "burgers": (30.0, 100), "allen_cahn": (5.0, 150), "bratu": (5.0, 150), "l_shape": (10.0, 300),
+    "eikonal": (1.0, 100), "burgers": (30.0, 100), "allen_cahn": (5.0, 150), "bratu": (5.0, 150),
+    "l_shape": (10.0, 300),
 }  # fmt: skip
-"""The best scale of a scan against the exact solution, one an axis (its ``scale_multipliers``) for waves, and the features
-a block, which the search is given too: fewer than the default 500 where they suffice, since it is faster."""
+"""The best scale of a scan against the exact solution, one an axis (its ``scale_multipliers``) for waves, and the
+features a block, which the search is given too: fewer than the default 500 where they suffice, since it is faster."""
 
 
 def states(name: str, statement: Statement, method: str) -> bool:
@@ -33,6 +35,7 @@ def run(race: Any, method: str) -> None:
     """One call of its high-level interface."""
     import torch
     from fastlsq import solve_linear, solve_nonlinear
+
     torch.manual_seed(race.seed)
     np.random.seed(race.seed)  # noqa: NPY002 (its own generator)
     s: Statement = race.statement

@@ -13,8 +13,9 @@ from .statements import Statement
 
 def states(name: str, statement: Statement, method: str) -> bool:
     """Every row; a trained one where a figure is set, and the L."""
-    from pinn_siren.plan import METHODS
     from rows import ROWS
+
+    from pinn_siren.plan import METHODS
 
     row = ROWS[name]()
     return method in METHODS and (method == "least-squares" or row.trained is not None or name == "l_shape")

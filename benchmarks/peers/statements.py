@@ -165,7 +165,7 @@ def arrival(m: Any, x: Sequence[Array]) -> Array:
 
 
 def eikonal() -> Statement:
-    """``v^2 |grad T|^2 = 1`` with ``T = T0 (1 + u)``: the factored form (Fomel, Luo and Zhao 2009), smooth at the source.
+    """``v^2 |grad T|^2 = 1`` with ``T = T0 (1 + u)``: factored (Fomel, Luo and Zhao 2009), smooth at the source.
 
     Written out with ``T0^2``, so that nothing is divided by the distance.
     """
