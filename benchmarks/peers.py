@@ -6,8 +6,8 @@
 writes results/peers.md (frozen, trained, classical: three tables) and results/peers.png. Every run is a process of its
 own with the same number of threads; methods take turns, so that a slow spell of the machine meets all of them. Runs
 are kept in results/peers.json by row, method, seed, seconds, threads and code, so that a run that was stopped goes on.
-Peers that are not installed are left out, and named. On two quiet cores all of it takes {minutes:.0f} minutes at most, and
-about two thirds of that where ours meets its tolerance early.
+Peers that are not installed are left out, and named. On two quiet cores all of it takes {minutes:.0f} minutes at most,
+less where ours meets its tolerance early.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ def footnote(options: Options, runs: dict[str, dict[str, list[Run]]]) -> str:
         f"Relative L2 errors at 4000 points that no solver saw; ours: median [range] of {options.seeds} seeds, peers: "
         f"of {options.peer_seeds}. At most {options.budget:g} seconds a run after imports, compilation included; "
         f"{options.threads} threads; {machine()}. {', '.join(versions)}. FastLSQ's search scores bandwidths by the "
-        "error against the exact solution; all others never see it. The aim: 100 times more accurate at our seconds or 10 "
-        "times faster at equal accuracy, where both are below 1e-10 the time alone.\n"
+        "error against the exact solution; all others never see it. The aim: 100 times more accurate at our seconds or "
+        "10 times faster at equal accuracy, where both are below 1e-10 the time alone.\n"
     )
 
 

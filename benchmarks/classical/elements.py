@@ -1,8 +1,8 @@
 """High-order finite elements by scikit-fem (Gustafsson and McBain 2020, doi:10.21105/joss.02369).
 
 ``scikit-fem pK``: its hierarchical quadrilaterals ``ElementQuadP(K)``, ``ElementLinePp(K)`` on a line; ``p4`` takes
-triangles, ``ElementTriP4``, ``p2`` hexahedra, the highest degree in space. Sparse direct solves; Newton where the equation
-is not linear. The L is graded towards its corners, so convergence is fast in the layers (Guo and Babuska 1986,
+triangles, ``ElementTriP4``, ``p2`` hexahedra, the highest degree in space. Sparse direct solves; Newton where the
+equation is not linear. The L is graded towards its corners, so convergence is fast in the layers (Guo and Babuska 1986,
 doi:10.1007/BF00272624). Waves: the modes of the elements in space, exact in time.
 """
 

@@ -1,8 +1,8 @@
 """FastLSQ (Sulc 2026, arXiv:2602.10541): random sine features, least squares; Newton where nonlinear.
 
 Through ``solve_linear`` and ``solve_nonlinear``, three blocks, boundary weight 100 as in its own problems. Two ways,
-apart: ``fastlsq`` lets it search the bandwidth (``auto_scale``; one draw a scale, since its default of five would not fit
-the budget), and that search scores by the error against the *exact* solution, which no other method here sees;
+apart: ``fastlsq`` lets it search the bandwidth (``auto_scale``; one draw a scale, since its default of five would not
+fit the budget), and that search scores by the error against the *exact* solution, which no other method here sees;
 ``fastlsq, scale given`` is told the best bandwidth, found beforehand against the exact solution.
 """
 

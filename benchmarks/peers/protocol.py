@@ -99,7 +99,7 @@ class Race:
         """Keep a measurement that was made already."""
         run = self.run
         run.error, run.seconds = float(error), float(seconds)
-        run.parameters, run.note = parameters or run.parameters, note or run.note
+        run.parameters, run.note = int(parameters) or run.parameters, note or run.note
         run.curve.append((run.seconds, run.error))
 
     def observe(self, x: NDArray[np.float64], components: NDArray[np.float64]) -> NDArray[Any]:

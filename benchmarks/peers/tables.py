@@ -41,7 +41,8 @@ def compare(ours: Sequence[Run], peer: Sequence[Run]) -> tuple[float, float, boo
     """How many times more accurate at our seconds, how many times faster at equal accuracy, and whether the aim is met.
 
     Equal accuracy is the worse of the two errors: where the peer never reaches ours, its time to its own best is a
-    lower bound of what it would need. The aim: 100 times more accurate or 10 times faster; both below 1e-10: time alone.
+    lower bound of what it would need. The aim: 100 times more accurate or 10 times faster; both below 1e-10: time
+    alone.
     """
     error, seconds = middle_run(ours)
     shown = [r for r in peer if r.curve]
