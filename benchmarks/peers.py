@@ -190,8 +190,8 @@ def footnote(options: Options, runs: dict[str, dict[str, list[Run]]]) -> str:
         f"Relative L2 errors at 4000 points that no solver saw; ours: median [range] of {options.seeds} seeds, peers: "
         f"of {options.peer_seeds}. At most {options.budget:g} seconds a run after imports, compilation included; "
         f"{options.threads} threads; {machine()}. {', '.join(versions)}. FastLSQ's search scores bandwidths by the "
-        "error against the exact solution; all others never see it. The aim: 100 times more accurate at our seconds or "
-        "10 times faster at equal accuracy, where both are below 1e-10 the time alone.\n"
+        "error against the exact solution; all others never see it. The aim: 100 times more accurate at equal seconds "
+        "or 10 times faster at equal accuracy, where both are below 1e-10 the time alone.\n"
     )
 
 

@@ -1,8 +1,8 @@
 """neurodiffeq (Chen and others 2020, doi:10.21105/joss.01931): Adam, conditions in the output.
 
 Its defaults: ``FCNN`` with two tanh layers of 32 (its README takes ``SinActv`` for oscillations, and so here), Adam at
-1e-3, ``Solver2D`` with a noisy 32 x 32 grid drawn anew each epoch, float64. ``DirichletBVP2D`` takes any values on four
-sides; the others are stated by a subclass of ``BaseCondition``, as its documentation has it for conditions of one's own.
+1e-3, ``Solver2D`` with a noisy 32 x 32 grid drawn anew each epoch, float64. ``DirichletBVP2D`` takes values on four
+sides; the others are stated by a subclass of ``BaseCondition``, its way to conditions of one's own.
 One validation batch an epoch in place of four, since it only costs time.
 """
 

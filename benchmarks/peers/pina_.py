@@ -1,9 +1,9 @@
 """PINA (Coscia, Ivagnes, Demo and Rozza 2023, doi:10.21105/joss.05352): Adam, then L-BFGS, on Lightning.
 
-From its tutorials: Adam at 6e-3 and a grid of about 900 points (tutorial2, Poisson), the boundary and initial conditions
-in the output of a ``torch.nn.Module`` (tutorial3, wave), ``TorchOptimizer`` and Latin hypercube points (tutorial1). More
-than they do, in its favour: float64, networks of 40 or 80 a layer in place of 10, sines where the solution oscillates,
-and L-BFGS after Adam. Values that are not built in are conditions on the boundary, as in its ``Poisson2DSquareProblem``.
+From its tutorials: Adam at 6e-3 and a grid of about 900 points (tutorial2, Poisson), boundary and initial conditions in
+the output of a ``torch.nn.Module`` (tutorial3, wave), ``TorchOptimizer``, Latin hypercube points (tutorial1). More than
+they do, in its favour: float64, networks of 40 or 80 a layer in place of 10, sines where the solution oscillates, and
+L-BFGS after Adam. Values that are not built in are conditions on the boundary, as in ``Poisson2DSquareProblem``.
 """
 
 from __future__ import annotations

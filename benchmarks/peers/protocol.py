@@ -7,6 +7,7 @@ and hands what it has to ``race.record``: that stops the clock, measures the err
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import os
 import subprocess

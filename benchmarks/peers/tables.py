@@ -12,8 +12,6 @@ from .protocol import Run
 Runs = Mapping[str, Mapping[str, Sequence[Run]]]
 AIM_ERROR, AIM_TIME, FLOOR = 100.0, 10.0, 1e-10
 LEVELS = (1e-6, 1e-8, 1e-10)
-NOTHING = 1.0
-"""The relative error of no answer: of the zero field."""
 
 
 def middle(numbers: Sequence[float]) -> float:
@@ -22,8 +20,9 @@ def middle(numbers: Sequence[float]) -> float:
 
 
 def best_by(run: Run, seconds: float) -> float:
-    """The smallest error a run had shown by then; a method that had shown nothing had no answer."""
-    return min((e for s, e in run.curve if s <= seconds), default=NOTHING)
+    """The smallest error a run had shown by then, or by its first result: who answers once is not judged before."""
+    limit = max(seconds, min(s for s, _ in run.curve))
+    return min(e for s, e in run.curve if s <= limit)
 
 
 def time_to(run: Run, error: float) -> float:
@@ -38,7 +37,9 @@ def middle_run(runs: Sequence[Run]) -> tuple[float, float]:
 
 
 def compare(ours: Sequence[Run], peer: Sequence[Run]) -> tuple[float, float, bool]:
-    """How many times more accurate at our seconds, how many times faster at equal accuracy, and whether the aim is met.
+    """How many times more accurate at equal seconds, how many times faster at equal accuracy, is the aim met.
+
+    Equal seconds are the later of ours and the peer's first result.
 
     Equal accuracy is the worse of the two errors: where the peer never reaches ours, its time to its own best is a
     lower bound of what it would need. The aim: 100 times more accurate or 10 times faster; both below 1e-10: time
@@ -65,7 +66,7 @@ def against_peers(
     own = OURS[kind]
     peers = [m.name for m in METHODS.values() if m.kind == kind and m.name != own]
     lines = [
-        "| problem | aim | " + own + ": error | seconds | peer | error | seconds | more accurate at our seconds "
+        "| problem | aim | " + own + ": error | seconds | peer | error | seconds | more accurate at equal seconds "
         "| faster at equal accuracy | aim met |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
