@@ -35,16 +35,21 @@ START = 4.0
 """Seconds that a process takes to import what it needs."""
 
 
+LATER = ("pina", "neurodiffeq")
+
+
 @dataclass(frozen=True)
 class Options:
     """Which rows and methods, how often, with how many seconds a run.
 
     ``seeds``: of ours; ``peer_seeds``: of the peers. ``budget``: of every run but the classical ones.
+    ``every``: PINA and neurodiffeq too, which train as DeepXDE does but slower.
     ``python``: ``NAME=PATH``, the interpreter for a package that cannot share this one's environment.
     """
 
     rows: tuple[str, ...] = tuple(ROWS)
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = tuple(m for m in METHODS if m not in LATER)
+    every: bool = False
     seeds: int = 5
     peer_seeds: int = 1
     budget: float = 15.0
@@ -71,13 +76,18 @@ def schedule(options: Options) -> list[Turn]:
     turns = []
     for row in options.rows:
         for seed in range(max(options.seeds, options.peer_seeds)):
-            for method in (METHODS[m] for m in options.methods):
+            for method in chosen(options):
                 count = options.seeds if method.name in OURS.values() else options.peer_seeds
                 count = min(count, 1) if method.kind == "classical" else count
                 if seed < count and takes_part(method, row):
                     seconds = CLASSICAL_SECONDS if method.kind == "classical" else options.budget
                     turns.append(Turn(row, method, seed, seconds))
     return turns
+
+
+def chosen(options: Options) -> list[Method]:
+    """The methods asked for, in the order of their turns."""
+    return [m for m in METHODS.values() if m.name in options.methods or (options.every and m.name in LATER)]
 
 
 def longest(turns: list[Turn]) -> float:
@@ -112,7 +122,7 @@ def interpreters(options: Options) -> dict[str, str]:
     """Package to interpreter, those that are there."""
     given = dict(pair.split("=", 1) for pair in options.python)
     found = {"": sys.executable}
-    for package in sorted({METHODS[m].package for m in options.methods} - {""}):
+    for package in sorted({m.package for m in chosen(options)} - {""}):
         python = given.get(package, sys.executable)
         if installed(package, python):
             found[package] = python

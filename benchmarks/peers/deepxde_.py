@@ -3,8 +3,8 @@
 Settings from its documentation and examples (deepxde/examples/pinn_forward): float64 (its FAQ and the docstring of
 ``set_LBFGS_options`` advise it where L-BFGS stops early), Adam at 1e-3, then L-BFGS (Poisson_Lshape, Allen_Cahn,
 Burgers); four sine layers of 50 and conditions in the output for waves and Helmholtz (the starting point of
-Helmholtz_Dirichlet_2d_HPO; the 150 of Helmholtz_Dirichlet_2d takes ten times as long a step), three tanh layers of 50 for
-smooth fields (Poisson_Dirichlet_1d), four for the L (Poisson_Lshape), weight 100 on conditions in the loss
+Helmholtz_Dirichlet_2d_HPO; the 150 of Helmholtz_Dirichlet_2d takes ten times as long a step), three tanh layers of 50
+for smooth fields (Poisson_Dirichlet_1d), four for the L (Poisson_Lshape), weight 100 on conditions in the loss
 (Helmholtz_Dirichlet_2d). Adam has a fifth of the seconds: the examples' shares vary, and L-BFGS gains more.
 """
 
