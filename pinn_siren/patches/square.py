@@ -1,0 +1,118 @@
+"""The reference square: points, and orthonormal combinations of the features with their derivatives there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UsageError, suggest
+from ..jet import Jet, make_plan
+from ..patchwork import Basis, Patchwork, features
+from ..points import Points
+
+KEYS = ("", "x", "y", "xx", "xy", "yy")
+"""The derivatives of an operator of second order, in the order in which coefficients are kept."""
+CUT = 1e-12
+"""Combinations of features below this much of the largest are left out: they are rounding."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How rich a patch is: ``width`` features up to ``bandwidth`` radians a half-width, ``nodes`` Chebyshev nodes an
+    axis inside, ``edge`` Gauss-Legendre nodes on each of its sides."""
+
+    width: int
+    bandwidth: float
+    nodes: int
+    edge: int
+    basis: Basis = "sine"
+
+
+SIZES = {
+    "S": Size(200, 6.0, 15, 10),
+    "M": Size(300, 8.0, 18, 12),
+    "L": Size(400, 10.0, 22, 16),
+}
+"""Measured: the bandwidth matters, and the width must exceed what the cut leaves."""
+
+
+def size_of(name: str) -> Size:
+    """The size of a name: ``"S"``, ``"M"``, ``"L"``, or ``"chebyshev 12"`` for polynomials of degree 12 an axis.
+
+    Raises ``UsageError`` for another name.
+    """
+    kind, _, degree = name.partition(" ")
+    if kind == "chebyshev" and degree.isdigit() and int(degree) > 1:
+        count = int(degree)
+        return Size((count + 1) ** 2, 1.0, count + 2, count - 1, "chebyshev")
+    if name not in SIZES:
+        known = (*SIZES, "chebyshev 12")
+        raise UsageError(f"A patch's size is one of {', '.join(known)}; got {name!r}.{suggest(name, known)}")
+    return SIZES[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Functions ``psi = phi T`` on [-1, 1]^2, orthonormal over the nodes inside, and where they are evaluated.
+
+    ``inside`` ``(nodes^2, 2)``, ``sides`` ``(4 edge, 2)``: the left, right, bottom and top side, each in ascending
+    order; ``values`` ``(6, nodes^2, r)`` and ``traces`` ``(3, 4 edge, r)``: derivatives in the order of ``KEYS``;
+    ``transform`` ``(width, r)``: T; ``waves`` and ``phases``: the features'.
+    """
+
+    size: Size
+    inside: Tensor
+    sides: Tensor
+    values: Tensor
+    traces: Tensor
+    transform: Tensor
+    waves: Tensor
+    phases: Tensor
+
+    @property
+    def edge(self) -> int:
+        """Nodes on a side."""
+        return self.size.edge
+
+
+def reference_square(size: Size, seed: int, device: torch.device | None = None) -> Reference:
+    """The reference square of a size: one singular value decomposition orthonormalizes the features for all patches."""
+    network = Patchwork(
+        [[-1, 1], [-1, 1]], 1, size.width, size.bandwidth, size.basis, dtype=torch.float64,
+        generator=torch.Generator().manual_seed(seed),
+    )  # fmt: skip
+    angles = torch.arange(size.nodes, 0, -1, dtype=torch.float64) - 0.5
+    nodes = torch.cos(angles * math.pi / size.nodes)
+    gauss = torch.from_numpy(np.polynomial.legendre.leggauss(size.edge)[0])
+    inside = torch.cartesian_prod(nodes, nodes)
+    one = torch.ones_like(gauss)
+    ends = [(-one, gauss), (one, gauss), (gauss, -one), (gauss, one)]
+    sides = torch.cat([torch.stack(end, dim=1) for end in ends])
+    values = _derivatives(inside, KEYS, size.basis, network)
+    if size.basis == "sine":
+        _, sizes, turned = torch.linalg.svd(values[0], full_matrices=False)
+        kept = sizes > CUT * sizes[0]
+        transform = turned[kept].T / sizes[kept]
+    else:
+        transform = torch.eye(size.width, dtype=torch.float64) / values[0].norm(dim=0)
+    traces = _derivatives(sides, KEYS[:3], size.basis, network)
+    tensors = (inside, sides, values @ transform, traces @ transform, transform, network.waves, network.phases)
+    return Reference(size, *(t.to(device) for t in tensors))
+
+
+def _derivatives(at: Tensor, keys: tuple[str, ...], basis: Basis, network: Patchwork) -> Tensor:
+    """``(keys, n, width)``: the features' derivatives."""
+    plan = make_plan(("x", "y"), frozenset(keys) - {""})
+    channels = torch.zeros(len(plan.keys), *at.shape, dtype=at.dtype)
+    channels[0] = at
+    channels[plan.index["x"], :, 0] = 1
+    channels[plan.index["y"], :, 1] = 1
+    made = features(Jet(channels, plan, Points(plan.axes, at)), basis, network.waves, network.phases)
+    return torch.stack([made.channel(key) for key in keys])
+
+
+__all__ = ["KEYS", "SIZES", "Reference", "Size", "reference_square", "size_of"]
