@@ -122,7 +122,7 @@ def _least_squares(matrix: Tensor, right: Tensor) -> Tensor:
     r = matrix.shape[2]
     factors, tau = torch.geqrf(matrix)
     turned = torch.ormqr(factors, tau, right, left=True, transpose=True)[:, :r]
-    return torch.linalg.solve_triangular(factors[:, :r].triu(), turned, upper=True)
+    return torch.linalg.solve_triangular(factors[:, :r], turned, upper=True)
 
 
 __all__ = ["Local", "solve_locally"]
