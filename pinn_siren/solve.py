@@ -11,8 +11,9 @@ from torch import nn
 
 from .ansatz.derive import Choice
 from .balance import BalanceName
-from .bandwidth import Found, Search
+from .bandwidth import MOST, Found, Search
 from .errors import ResidualError, UsageError, expect_positive
+from .patches import FoundPatches, needs_patches, search_patches
 from .plan import SEARCH_SECONDS, TRAINED, make_stages
 from .problem import Problem
 from .resampling import ResamplingName
@@ -68,12 +69,12 @@ def solve(
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling,
     )  # fmt: skip
-    found: Found | None = None
+    found: Found | FoundPatches | None = None
     if plan.frozen:
         whole = math.inf if budget is None else budget
         limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
         try:
-            found = Search(problem, trainer.scales, tolerance, seed, started + limit).run()
+            found = _search(trainer, tolerance, started + limit)
         except ResidualError:
             if not plan.stages:
                 raise
@@ -92,3 +93,20 @@ def solve(
     if found is not None and outcome.end != "interrupted" and found.estimate < outcome.estimate:
         trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)
+
+
+def _search(trainer: Trainer, tolerance: float, deadline: float) -> Found | FoundPatches:
+    """Frozen features: one layer over the domain, and patches of them where that would be too large or did not do.
+
+    Raises ``ResidualError`` where no residual is finite.
+    """
+    problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
+    found: list[Found | FoundPatches] = []
+    if not needs_patches(scales, MOST):
+        found.append(Search(problem, scales, tolerance, seed, deadline).run())
+    if not found or found[0].end not in ("tolerance", "rounding", "interrupted"):
+        patches = search_patches(problem, scales, tolerance, seed, deadline)
+        found += [patches] if patches is not None else []
+    if not found:
+        found.append(Search(problem, scales, tolerance, seed, deadline).run())
+    return min(found, key=lambda f: f.estimate)

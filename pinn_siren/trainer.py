@@ -27,6 +27,7 @@ from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import LeastSquares, Stage
+from .patches import FoundPatches
 from .problem import Problem
 from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
@@ -178,8 +179,8 @@ class Trainer:
         self.outcomes.append((stage, outcome))
         return outcome
 
-    def adopt(self, found: Found) -> None:
-        """Take the sine features that a search found, with all conditions in the residual, for the solution."""
+    def adopt(self, found: Found | FoundPatches) -> None:
+        """Take the features that a search found, with all conditions in the residual, for the solution."""
         sampler = self.objective.sampler
         built = BuiltIn(self.problem.ansatz)
         model = build_model(self.problem, self.scales, found.network, self.dtype, self.seed, built).to(sampler.device)

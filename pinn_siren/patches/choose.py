@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -14,10 +15,10 @@ from ..problem import Problem
 from .decomposition import Decomposition
 from .linearized import coefficients, stated
 
-ERROR = {"S": 7e-8, "M": 1.5e-9, "L": 2.2e-11}
+ERROR = {"S": 4e-8, "M": 7e-10, "L": 1.5e-11}
 """The measured relative error of patches ``ACROSS`` radians wide; it falls with the width to the power ``POWER``."""
 ACROSS, POWER = 5.0, 15.0
-COST = {"S": 1.0, "M": 2.0, "L": 4.3}
+COST = {"S": 1.0, "M": 2.0, "L": 4.0}
 DEGREE = {"S": 14, "M": 17, "L": 20}
 """The degree along one axis up to which a patch of a size resolves data."""
 NODES, LINES, COARSE, FINE = 32, 8, 193, 4000
@@ -27,7 +28,7 @@ DEEPEST = 9
 ROUGHEST = 64
 """Patches across the box at least as wide as this part of it where data are not smooth."""
 SNAP = 1e-3
-MARGIN = 5.0
+MARGIN = 3.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class _Profile:
     def __init__(self, problem: Problem) -> None:
         assert isinstance(problem.domain, Box)
         self.problem, self.box = problem, problem.domain
-        self.stretched = problem.layer is not None
+        self.unit: Tensor | None = None
         axes = self.box.axes
         grid = torch.cartesian_prod(*(_cells(*self.box.bounds[a], COARSE) for a in axes))
         source, medium = self.data(grid)
@@ -73,13 +74,11 @@ class _Profile:
 
     def data(self, at: Tensor) -> tuple[Tensor, Tensor]:
         """The source and the coefficient of the field at ``(n, 2)`` points, in units of the largest second one."""
-        c, right = coefficients(
-            [self.problem], [stated(self.problem)[0]], Points(self.box.axes, at), torch.complex128
-        )
+        c, right = coefficients([self.problem], [stated(self.problem)[0]], Points(self.box.axes, at), torch.complex128)
         principal = c[:, [3, 5]]
-        unit = principal.flatten()[principal.abs().argmax()] if not hasattr(self, "unit") else self.unit
-        self.unit = unit
-        return right[:, 0] / unit, c[:, 0] / unit
+        if self.unit is None:
+            self.unit = principal.flatten()[principal.abs().argmax()]
+        return right[:, 0] / self.unit, c[:, 0] / self.unit
 
     def _across(self, axis: int) -> Tensor:
         """Where lines along an axis are laid: through the source's largest values, and evenly."""
@@ -146,7 +145,8 @@ class _Resolved:
 def _resolved(profile: _Profile, axis: int, hard: list[float], degree: int, aim: float) -> _Resolved:
     """Halve intervals between given ends until polynomials of a degree resolve source and medium in them."""
     span = hard[-1] - hard[0]
-    waiting, done, rough = list(zip(hard, hard[1:], strict=False)), set(hard), []
+    waiting, done = list(itertools.pairwise(hard)), set(hard)
+    rough: list[tuple[float, float]] = []
     angle = (torch.arange(NODES, dtype=torch.float64) + 0.5) * math.pi / NODES
     nodes = angle.cos()
     to_tail = 2 / NODES * torch.cos(torch.arange(degree, NODES, dtype=torch.float64)[:, None] * angle)
@@ -176,15 +176,15 @@ def _resolved(profile: _Profile, axis: int, hard: list[float], degree: int, aim:
         for a, b in failed:
             done.add((a + b) / 2)
             waiting += [(a, (a + b) / 2), ((a + b) / 2, b)]
-    ends = sorted(done)
+    found = sorted(done)
     if rough:
         least = span / ROUGHEST
-        kept = [ends[0]]
-        for end in ends[1:-1]:
+        kept = [found[0]]
+        for end in found[1:-1]:
             if end - kept[-1] >= 0.99 * min(least, _gap(end, rough)) or end in hard:
                 kept.append(end)
-        ends = [*kept, ends[-1]]
-    return _Resolved(tuple(ends), tuple(rough))
+        found = [*kept, found[-1]]
+    return _Resolved(tuple(found), tuple(rough))
 
 
 def _gap(end: float, rough: list[tuple[float, float]]) -> float:
@@ -204,7 +204,8 @@ def _jumps(profile: _Profile, axis: int, rough: tuple[tuple[float, float], ...])
         pair = [x.flatten(), lines.repeat(len(x))]
         return profile.data(torch.stack(pair if axis == 0 else pair[::-1], dim=1))[1].reshape(x.shape)
 
-    left, right = (torch.tensor(end, dtype=torch.float64)[:, None].repeat(1, len(lines)) for end in zip(*rough, strict=True))
+    ends = torch.tensor(rough, dtype=torch.float64)[..., None].expand(-1, -1, len(lines))
+    left, right = ends[:, 0], ends[:, 1]
     low, high = medium(left), medium(right)
     first = (high - low).abs()
     for _ in range(52):
@@ -238,7 +239,7 @@ def _spread(x: Tensor, width: Tensor, hard: list[float]) -> tuple[float, ...]:
     """Ends of patches: the given ones, and between them as many more as the widths ask for, evenly in their measure."""
     measure = torch.cat([x[:1] * 0, torch.cumulative_trapezoid(1 / width, x)])
     ends: list[float] = []
-    for a, b in zip(hard, hard[1:], strict=False):
+    for a, b in itertools.pairwise(hard):
         start, stop = (_at(torch.tensor([e], dtype=torch.float64), x, measure) for e in (a, b))
         count = max(1, math.ceil(float(stop - start) - 0.1))
         share = torch.arange(1, count, dtype=torch.float64) / count

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +26,7 @@ class Decomposition:
         if len(self.breaks) != 2:
             raise UsageError(f"A decomposition has two axes, got {', '.join(self.breaks) or 'none'}.")
         for axis, ends in self.breaks.items():
-            if len(ends) < 2 or any(not b > a for a, b in zip(ends, ends[1:], strict=False)):
+            if len(ends) < 2 or any(not b > a for a, b in itertools.pairwise(ends)):
                 raise UsageError(f"Axis {axis} needs ascending ends of patches, at least two; got {ends!r}.")
 
     @classmethod
@@ -66,8 +67,7 @@ class Decomposition:
             breaks[axis] = tuple(sorted({*ends, *cut}))
         return Decomposition(breaks)
 
-    def _products(self, of: object) -> Tensor:
-        assert callable(of)
+    def _products(self, of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         lines = [torch.tensor(ends, dtype=torch.float64) for ends in self.breaks.values()]
         return torch.cartesian_prod(*(of(line[:-1], line[1:]) for line in lines))
 

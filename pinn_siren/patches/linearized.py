@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ def expect_covered(problem: Problem) -> None:
         points = c.sample(PROBED, sampler)
         plan, _ = _recorded(problem, c, points[0])
         jets = [problem.random_fields(points[0], plan, sampler)]
-        if not is_linear(lambda at, free, c=c: checked(c, at, free), points, jets):
+        if not is_linear(partial(checked, c), points, jets):
             raise NotCoveredError(f"Patches solve linear problems, and the {c.name} residual is not linear.")
     principal = _linearized(problem, equation, equation.sample(PROBED, sampler)[0])[0][:, 3:]
     angle = torch.linspace(0, torch.pi, 181, dtype=torch.float64)
@@ -116,7 +117,7 @@ def _value(problem: Problem, c: Constraint, p: Points) -> Tensor:
 def _linearized(problem: Problem, c: Constraint, p: Points) -> tuple[Tensor, Tensor]:
     """``(n, 6)`` coefficients of the derivatives in the order of ``KEYS``, and ``(n,)`` the residual of zero."""
     plan, _ = _recorded(problem, c, p[:1])
-    found = linearize(lambda at, free: checked(c, at, free), [p], [_zero(problem, p, plan)])
+    found = linearize(partial(checked, c), [p], [_zero(problem, p, plan)])
     if problem.complex_valued:
         blocks = found.complex_blocks()
         if blocks is None:

@@ -7,6 +7,7 @@ this out of two blocks' maps leaves one map of the sides that remain (Gillman, B
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -115,11 +116,11 @@ def _merge_level(
         filled[sizes] = start + len(found)
     kept: Kept = []
     for i, j, place in odd:
-        one = blocks[place.sizes]
+        lone = blocks[place.sizes]
         start = filled.get(place.sizes, 0)
         single = slice(place.number, place.number + 1)
-        kind = one.kind[single]
-        made.setdefault(place.sizes, []).append(Blocks(one.maps[kind], torch.zeros_like(kind), one.given[single]))
+        kind = lone.kind[single]
+        made.setdefault(place.sizes, []).append(Blocks(lone.maps[kind], torch.zeros_like(kind), lone.given[single]))
         above[i][j] = new = Place(place.sizes, start)
         kept.append((place, new))
         filled[place.sizes] = start + 1
@@ -145,7 +146,7 @@ def _joined(one: Sizes, two: Sizes, axis: int) -> Sizes:
 def _sides(sizes: Sizes) -> list[Tensor]:
     """The places of each side's nodes in a block."""
     ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
-    return [torch.arange(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    return [torch.arange(a, b) for a, b in itertools.pairwise(ends)]
 
 
 def _merge(

@@ -21,7 +21,7 @@ NORMALS = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]], dtype
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """``sum_key c_key D_key u = right`` on P patches of N nodes, ``sum_key b_key D_key u = data`` on their E side nodes.
+    """``sum_key c_key D_key u = right`` at N nodes of P patches, ``sum_key b_key D_key u = data`` at E on their sides.
 
     Derivatives are by the coordinates of the reference square. ``coefficients`` ``(P, 6, N)``, ``right`` ``(P, N, k)``
     for k sources; ``traces`` ``(P, 3, E)`` and ``data`` ``(P, E, k)``: on the outer sides the conditions, on the others
@@ -42,8 +42,10 @@ class Operator:
 
     def to(self, device: torch.device | None) -> Operator:
         """The same on a device."""
-        moved = (t.to(device) for t in (self.coefficients, self.right, self.traces, self.data, self.outer))
-        return Operator(*moved, self.shape)
+        coefficients, right, traces, data, outer = (
+            t.to(device) for t in (self.coefficients, self.right, self.traces, self.data, self.outer)
+        )
+        return Operator(coefficients, right, traces, data, outer, self.shape)
 
 
 def read_operator(problems: Sequence[Problem], decomposition: Decomposition, square: Reference) -> Operator:
@@ -105,7 +107,7 @@ def _impedances(
     p = _side_points(decomposition, square, problem.domain.axes)
     c = coefficients([problem], [stated(problem)[0]], p, largest.dtype)[0].reshape(len(half), 4, q, 6)
     traces = torch.zeros(len(half), 3, 4, q, dtype=largest.dtype)
-    traces[:, 0] = unit
+    traces[:, 0] += unit
     for side in range(4):
         axis = side // 2
         slope = (c[:, side, :, 3 + 2 * axis] / largest).sqrt() / eta

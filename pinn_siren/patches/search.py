@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -29,12 +29,18 @@ from .square import SIZES
 FRESH = 8
 """Points in each patch at which the residual is looked at, and on each of its sides for the jumps."""
 SEEN = 2000
-CAUTION = 2.0
+CAUTION, WORSE = 2.0, 3.0
+"""The error estimate: twice the misfit times the largest ratio of error to misfit of attempts this much worse."""
 HALVED = 0.1
 """Intervals with at least this part of the largest residual are halved."""
 MOST = 10_000
 """Patches at most."""
-LARGEST = "L"
+LARGEST, GAIN = "L", 1.5
+"""Sizes grow up to the largest; an attempt that does not lower the misfit by this much has gained nothing."""
+COARSER = 30.0
+"""The patches that tell how errors follow from residuals are chosen for a tolerance this much larger."""
+PER_AREA = 1.5
+"""Features of one layer for every squared radian of bandwidth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +90,12 @@ def search(problem: Problem, scales: Scales, tolerance: float, seed: int, deadli
     return Search(problem, scales, tolerance, seed, deadline).run()
 
 
+def needs_patches(scales: Scales, most: int) -> bool:
+    """Whether one layer over the domain would need more than ``most`` features, by its bandwidths alone."""
+    turns = math.prod(scales.wavenumber[a] * scales.half_width[a] for a in scales.wavenumber)
+    return len(scales.wavenumber) == 2 and PER_AREA * turns > most
+
+
 @dataclass
 class Search:
     """Attempts with growing decompositions."""
@@ -97,15 +109,13 @@ class Search:
 
     def __post_init__(self) -> None:
         sampler = Sampler(torch.Generator().manual_seed(4711))
+        self._started = time.perf_counter()
         self._system = System(self.problem)
         self._inside = self.problem.physical_domain.interior(SEEN, sampler)
-        self._beside = {
-            c.name: c.sample(SEEN, sampler) for c in self._system.constraints if not c.on_interior
-        }
+        self._beside = {c.name: c.sample(SEEN, sampler) for c in self._system.constraints if not c.on_interior}
 
     def run(self) -> Found:
         """The best patches that were tried. Ctrl-C takes the best so far."""
-        self._started = time.perf_counter()
         try:
             end = self._refine()
         except KeyboardInterrupt:
@@ -119,25 +129,28 @@ class Search:
         decomposition, size = first.decomposition, first.size
         self.attempt(decomposition, size)
         sizes = list(SIZES)
-        # The error of the smaller of two sizes is their difference.
-        self.attempt(decomposition, sizes[max(1, sizes.index(size)) - (size != sizes[0])])
+        coarser = choose(self.problem, COARSER * self.tolerance)
+        if coarser.size == size and coarser.decomposition.shape == decomposition.shape:
+            coarser = replace(first, size=sizes[max(1, sizes.index(size)) - (size != sizes[0])])
+        self.attempt(coarser.decomposition, coarser.size)
+        failures = 0
         while True:
             best = self.best
             if self.estimate(best) <= self.tolerance:
                 return "tolerance"
             if time.perf_counter() > self.deadline:
                 return "budget"
-            size = best.size
-            if size != LARGEST:
-                size, decomposition = sizes[sizes.index(size) + 1], best.decomposition
+            if failures == 2:
+                return "stalled"
+            # Richer patches first; where these gain nothing, the field is not smooth, and smaller ones are needed.
+            if best.size != LARGEST and not failures:
+                size, decomposition = sizes[sizes.index(best.size) + 1], best.decomposition
             else:
-                decomposition = self._halved(best)
+                size, decomposition = best.size, self._halved(best)
                 if math.prod(decomposition.shape) > MOST:
                     return "size"
-            before = best.misfit
-            self.attempt(decomposition, size)
-            if size == LARGEST and self.best.misfit > before / 1.5:
-                return "stalled"
+            made = self.attempt(decomposition, size)
+            failures = 0 if made.misfit < best.misfit / GAIN else failures + 1
 
     def _halved(self, best: Attempt) -> Decomposition:
         top = max(float(m.max()) for m in best.by_interval.values())
@@ -152,9 +165,7 @@ class Search:
         with torch.no_grad():
             values = model(self._inside)
             misfit, by_interval = self._judge(model, network, decomposition, values)
-        made = Attempt(
-            decomposition, size, network, misfit, values, by_interval, time.perf_counter() - self._started
-        )
+        made = Attempt(decomposition, size, network, misfit, values, by_interval, time.perf_counter() - self._started)
         self.attempts.append(made)
         return made
 
@@ -219,14 +230,18 @@ class Search:
     def estimate(self, best: Attempt) -> float:
         """An estimate of the relative L2 error: the misfit times how much larger errors were on the way.
 
-        Of the worse attempts the distance to the best one is known; infinite where there is none.
+        Of the worse attempts the distance to the best one is known. Where none is clearly worse, as beside a corner of
+        the medium, it is six times their largest distance; infinite with one attempt.
         """
         size = float(best.values.norm())
-        worse = [a for a in self.attempts if a is not best and a.misfit < math.inf]
-        if not worse or not math.isfinite(best.misfit) or not size:
+        others = [a for a in self.attempts if a is not best and a.misfit < math.inf]
+        worse = [a for a in others if WORSE * best.misfit <= a.misfit]
+        if not others or not math.isfinite(best.misfit) or not size:
             return 0.0 if best.misfit == 0 else math.inf
-        ratio = max(float((a.values - best.values).norm()) / size / a.misfit for a in worse)
-        return CAUTION * ratio * best.misfit
+        apart = {id(a): float((a.values - best.values).norm()) / size for a in others}
+        if not worse:
+            return CAUTION * WORSE * max(apart.values())
+        return CAUTION * max(apart[id(a)] / a.misfit for a in worse) * best.misfit
 
     def _found(self, end: End) -> Found:
         best = self.best
@@ -257,4 +272,4 @@ class Search:
         )  # fmt: skip
 
 
-__all__ = ["Found", "Search", "search"]
+__all__ = ["Found", "Search", "needs_patches", "search"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,9 @@ from ..patchwork import Patchwork
 from ..problem import Problem
 from .classes import Classes, Symmetries, classify
 from .decomposition import Decomposition
+from .linearized import expect_covered
 from .local import Local, solve_locally
 from .merge import Blocks, Level, Place, Sizes, dissect
-from .linearized import expect_covered
 from .operator import Operator, read_operator
 from .square import Reference, reference_square, size_of
 
@@ -92,16 +93,14 @@ def _dissected(
         members[sizes] = patches
         for number, patch in enumerate(patches.tolist()):
             level[patch // second][patch % second] = Place(sizes, number)
-    lengths = [[b - a for a, b in zip(e, e[1:], strict=False)] for e in decomposition.breaks.values()]
+    lengths = [[b - a for a, b in itertools.pairwise(e)] for e in decomposition.breaks.values()]
     for sizes, found in dissect(level, blocks, (lengths[0], lengths[1])).items():
         patches = members[sizes]
         taken[patches[:, None], torch.nonzero(~outer[patches[0]])[:, 0]] = found
     return taken
 
 
-def _weights(
-    classes: Classes, symmetries: Symmetries, local: Local, square: Reference, taken: Tensor
-) -> Tensor:
+def _weights(classes: Classes, symmetries: Symmetries, local: Local, square: Reference, taken: Tensor) -> Tensor:
     """``(k, P, width)``: the coefficients of the features themselves."""
     k = taken.shape[2]
     seen = torch.gather(taken, 1, symmetries.side[classes.view][..., None].expand(-1, -1, k))
