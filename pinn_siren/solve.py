@@ -11,7 +11,7 @@ from torch import nn
 
 from .ansatz.derive import Choice
 from .balance import BalanceName
-from .bandwidth import MOST, Found, Search
+from .bandwidth import Found, Search
 from .errors import ResidualError, UsageError, expect_positive
 from .patches import FoundPatches, needs_patches, search_patches
 from .plan import SEARCH_SECONDS, TRAINED, make_stages
@@ -102,7 +102,7 @@ def _search(trainer: Trainer, tolerance: float, deadline: float) -> Found | Foun
     """
     problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
     found: list[Found | FoundPatches] = []
-    if not needs_patches(scales, MOST):
+    if not needs_patches(problem, scales):
         found.append(Search(problem, scales, tolerance, seed, deadline).run())
     if not found or found[0].end not in ("tolerance", "rounding", "interrupted"):
         patches = search_patches(problem, scales, tolerance, seed, deadline)

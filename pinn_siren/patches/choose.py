@@ -24,10 +24,12 @@ DEGREE = {"S": 14, "M": 17, "L": 20}
 NODES, LINES, COARSE, FINE = 32, 8, 193, 4000
 GROWTH = 0.7
 """How fast widths grow with the distance from where they must be small."""
-DEEPEST = 9
+SHALLOW, DEEPEST = 6, 9
+"""Halvings after which a medium is looked at for jumps, and after which nothing is halved any more."""
 ROUGHEST = 64
 """Patches across the box at least as wide as this part of it where data are not smooth."""
-SNAP = 1e-3
+SNAP = 2e-2
+"""Ends this near to even or symmetric places, in parts of their segment, are moved there."""
 MARGIN = 3.0
 
 
@@ -112,11 +114,10 @@ def _breaks(profile: _Profile, name: str, radians: float, degree: int, aim: floa
     axis = profile.box.axes.index(name)
     low, high = profile.box.bounds[name]
     hard = {low, high, *profile.problem.physical_domain.bounds[name]}
-    unresolved = _resolved(profile, axis, sorted(hard), degree, aim)
-    jumps = _jumps(profile, axis, unresolved.rough)
-    if jumps:
-        hard |= jumps
-        unresolved = _resolved(profile, axis, sorted(hard), degree, aim)
+    unresolved = _resolved(profile, axis, sorted(hard), degree, aim, SHALLOW)
+    if unresolved.rough:
+        hard |= _jumps(profile, axis, unresolved.rough)
+        unresolved = _resolved(profile, axis, sorted(hard), degree, aim, DEEPEST)
     x = torch.linspace(low, high, FINE + 1, dtype=torch.float64)
     cells = _cells(low, high, COARSE)
     wave = profile.wavenumber.amax(1 - axis)
@@ -142,8 +143,11 @@ class _Resolved:
         return (line[1:] - line[:-1])[which]
 
 
-def _resolved(profile: _Profile, axis: int, hard: list[float], degree: int, aim: float) -> _Resolved:
-    """Halve intervals between given ends until polynomials of a degree resolve source and medium in them."""
+def _resolved(profile: _Profile, axis: int, hard: list[float], degree: int, aim: float, deepest: int) -> _Resolved:
+    """Halve intervals between given ends until polynomials of a degree resolve source and medium in them.
+
+    Those whose medium is not resolved after ``deepest`` steps are rough, and left.
+    """
     span = hard[-1] - hard[0]
     waiting, done = list(itertools.pairwise(hard)), set(hard)
     rough: list[tuple[float, float]] = []
@@ -166,17 +170,15 @@ def _resolved(profile: _Profile, axis: int, hard: list[float], degree: int, aim:
         reach = (width / degree) ** 2
         of_source = tails[0] / (profile.largest or 1.0) * reach / source_width**2 * (width / span)
         of_medium = tails[1] * reach
-        bad = torch.maximum(of_source, of_medium) > aim
-        failed = [pair for pair, b in zip(waiting, bad.tolist(), strict=True) if b]
-        if depth == DEEPEST:
-            rough += failed
-            break
-        # What is not smooth is given up at a width of a part of the box.
-        waiting = []
-        for a, b in failed:
-            done.add((a + b) / 2)
-            waiting += [(a, (a + b) / 2), ((a + b) / 2, b)]
+        failed, waiting = waiting, []
+        for (a, b), source_bad, medium_bad in zip(failed, of_source > aim, of_medium > aim, strict=True):
+            if medium_bad and depth >= deepest:
+                rough.append((a, b))
+            elif (medium_bad or source_bad) and depth < DEEPEST:
+                done.add((a + b) / 2)
+                waiting += [(a, (a + b) / 2), ((a + b) / 2, b)]
     found = sorted(done)
+    # What is not smooth is given up at a width of a part of the box.
     if rough:
         least = span / ROUGHEST
         kept = [found[0]]

@@ -11,7 +11,7 @@ from torch import Tensor
 from .operator import Operator
 from .square import KEYS, Reference
 
-EQUAL = 1e-10
+EQUAL = 1e-12
 """Rows that differ by less, in units of the largest coefficient, are equal."""
 
 
@@ -39,6 +39,10 @@ class Symmetries:
         node = torch.stack([_places(square.inside, m) for m in turn])
         side = torch.stack([_places(square.sides, m) for m in turn])
         return cls(turn, torch.stack(channel), torch.stack(sign), node, side)
+
+    def to(self, device: torch.device | None) -> Symmetries:
+        """The same on a device."""
+        return Symmetries(*(t.to(device) for t in (self.turn, self.channel, self.sign, self.node, self.side)))
 
     @cached_property
     def back(self) -> Tensor:
@@ -73,6 +77,10 @@ class Classes:
     view: Tensor
     first: Tensor
 
+    def to(self, device: torch.device | None) -> Classes:
+        """The same on a device."""
+        return Classes(self.member.to(device), self.view.to(device), self.first.to(device))
+
 
 def classify(operator: Operator, symmetries: Symmetries) -> Classes:
     """Group patches whose rows are equal through one of the symmetries.
@@ -80,9 +88,8 @@ def classify(operator: Operator, symmetries: Symmetries) -> Classes:
     A random projection of all rows is compared: equal patches have equal ones, others agree by chance only.
     """
     generator = torch.Generator().manual_seed(1)
-    device = operator.coefficients.device
     rows = operator.coefficients.flatten(1), operator.traces.flatten(1)
-    projected = torch.zeros(len(rows[0]), 8, dtype=torch.float64, device=device)
+    projected = torch.zeros(len(rows[0]), 8, dtype=torch.float64)
     for values, channels, places in (
         (rows[0], slice(0, 6), symmetries.node), (rows[1], slice(0, 3), symmetries.side),
     ):  # fmt: skip
@@ -95,15 +102,15 @@ def classify(operator: Operator, symmetries: Symmetries) -> Classes:
                 inner = torch.zeros_like(turned)
                 inner[:, places[o]] = turned
                 seen[o, symmetries.channel[o, channels]] = inner
-            projected += part @ seen.flatten(1).to(device).T
+            projected += part @ seen.flatten(1).T
     smallest, view = projected.min(dim=1)
     order = smallest.argsort()
     gap = smallest[order].diff() > EQUAL * projected.abs().max()
     member = torch.zeros_like(view)
     member[order] = torch.cat([torch.zeros_like(view[:1]), gap.long().cumsum(0)])
     # Of a symmetric patch several symmetries give the smallest projection up to rounding; any of them is right.
-    first = torch.full((int(member.max()) + 1,), len(member), device=device)
-    first = first.scatter_reduce(0, member, torch.arange(len(member), device=device), "amin")
+    first = torch.full((int(member.max()) + 1,), len(member))
+    first = first.scatter_reduce(0, member, torch.arange(len(member)), "amin")
     return Classes(member, view, first)
 
 

@@ -58,7 +58,7 @@ def read_operator(problems: Sequence[Problem], decomposition: Decomposition, squ
     dtype = torch.float64 if unit == 1.0 else torch.complex128
     center, half = decomposition.centers(), decomposition.half_widths()
     count = len(center)
-    inside = (center[:, None] + half[:, None] * square.inside.cpu()).reshape(-1, 2)
+    inside = (center[:, None] + half[:, None] * square.inside).reshape(-1, 2)
     c, right = coefficients(problems, [stated(p)[0] for p in problems], Points(problem.domain.axes, inside), dtype)
     principal = c[:, [3, 5]]
     wavenumber = float((c[:, 0].abs() / principal.abs().amax(1)).sqrt().median())
@@ -75,7 +75,7 @@ def read_operator(problems: Sequence[Problem], decomposition: Decomposition, squ
     local = torch.stack([(c[:, i].reshape(count, -1) / _stretch(key, half)) for i, key in enumerate(KEYS)], dim=1)
     size = local[:, 3:].abs().amax((1, 2))[:, None, None]
     right = right.reshape(count, -1, len(problems))
-    return Operator(local / size, right / size, traces, data, outer, decomposition.shape).to(square.inside.device)
+    return Operator(local / size, right / size, traces, data, outer, decomposition.shape)
 
 
 def outgoing(traces: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def outgoing(traces: Tensor) -> Tensor:
 def _side_points(decomposition: Decomposition, square: Reference, axes: tuple[str, ...]) -> Points:
     """The nodes on all sides of all patches; an interface's are bit for bit the same from both sides."""
     center, half = decomposition.centers(), decomposition.half_widths()
-    at = center[:, None] + half[:, None] * square.sides.cpu()
+    at = center[:, None] + half[:, None] * square.sides
     q = square.edge
     for axis, ends in enumerate(decomposition.breaks.values()):
         line = torch.tensor(ends, dtype=torch.float64)

@@ -39,8 +39,8 @@ LARGEST, GAIN = "L", 1.5
 """Sizes grow up to the largest; an attempt that does not lower the misfit by this much has gained nothing."""
 COARSER = 30.0
 """The patches that tell how errors follow from residuals are chosen for a tolerance this much larger."""
-PER_AREA = 1.5
-"""Features of one layer for every squared radian of bandwidth."""
+PER_AREA, LARGE = 1.7, 1200
+"""Features of one layer for every squared radian of bandwidth, and how many of them patches are faster than."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +90,10 @@ def search(problem: Problem, scales: Scales, tolerance: float, seed: int, deadli
     return Search(problem, scales, tolerance, seed, deadline).run()
 
 
-def needs_patches(scales: Scales, most: int) -> bool:
-    """Whether one layer over the domain would need more than ``most`` features, by its bandwidths alone."""
+def needs_patches(problem: Problem, scales: Scales) -> bool:
+    """Whether one layer over the domain would be large, or has an absorbing layer to represent, where it stalls."""
     turns = math.prod(scales.wavenumber[a] * scales.half_width[a] for a in scales.wavenumber)
-    return len(scales.wavenumber) == 2 and PER_AREA * turns > most
+    return problem.layer is not None or (len(scales.wavenumber) == 2 and PER_AREA * turns > LARGE)
 
 
 @dataclass

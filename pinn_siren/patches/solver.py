@@ -41,10 +41,10 @@ def solve_patches(
 ) -> Solved:  # fmt: skip
     """Solve a linear elliptic problem of second order on a box of two axes, in float64.
 
-    Every patch has ``size`` (``square.size_of``) frozen features; their coefficients satisfy the equation at
-    Chebyshev nodes inside and the impedance data on the sides in the least-squares sense; the data of neighbours are
-    matched by nested dissection. Several problems that differ in sources and boundary data alone are solved at once,
-    by one factorization.
+    Every patch has ``size`` (``square.size_of``) frozen features. Their coefficients satisfy the equation at Chebyshev
+    nodes inside and the impedance data on the sides in the least-squares sense; the data of neighbours are matched by
+    nested dissection. Several problems that differ in sources and boundary data alone are solved at once, by one
+    factorization. The linear algebra runs on ``device``, the CPU unless given.
 
     Raises ``NotCoveredError`` for a problem of another kind, ``UsageError`` for patches that do not fill its box.
     """
@@ -52,10 +52,11 @@ def solve_patches(
     expect_covered(several[0])
     if not decomposition.covers(several[0].domain):  # type: ignore[arg-type]
         raise UsageError(f"{decomposition} with ends {dict(decomposition.breaks)} do not fill {several[0].domain}.")
-    square = reference_square(size_of(size), seed, device)
+    square = reference_square(size_of(size), seed)
     symmetries = Symmetries.of(square)
     operator = read_operator(several, decomposition, square)
-    classes = classify(operator, symmetries)
+    classes = classify(operator, symmetries).to(device)
+    square, symmetries, operator = square.to(device), symmetries.to(device), operator.to(device)
     local = solve_locally(operator, classes, symmetries, square)
     taken = _dissected(operator, classes, symmetries, local, decomposition)
     weights = _weights(classes, symmetries, local, square, taken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -75,13 +75,18 @@ class Reference:
     waves: Tensor
     phases: Tensor
 
+    def to(self, device: torch.device | None) -> Reference:
+        """The same on a device."""
+        moved = {name: getattr(self, name).to(device) for name in ("inside", "sides", "values", "traces", "transform")}
+        return replace(self, **moved)
+
     @property
     def edge(self) -> int:
         """Nodes on a side."""
         return self.size.edge
 
 
-def reference_square(size: Size, seed: int, device: torch.device | None = None) -> Reference:
+def reference_square(size: Size, seed: int) -> Reference:
     """The reference square of a size: one singular value decomposition orthonormalizes the features for all patches."""
     network = Patchwork(
         [[-1, 1], [-1, 1]], 1, size.width, size.bandwidth, size.basis, dtype=torch.float64,
@@ -102,8 +107,9 @@ def reference_square(size: Size, seed: int, device: torch.device | None = None) 
     else:
         transform = torch.eye(size.width, dtype=torch.float64) / values[0].norm(dim=0)
     traces = _derivatives(sides, KEYS[:3], size.basis, network)
-    tensors = (inside, sides, values @ transform, traces @ transform, transform, network.waves, network.phases)
-    return Reference(size, *(t.to(device) for t in tensors))
+    return Reference(
+        size, inside, sides, values @ transform, traces @ transform, transform, network.waves, network.phases
+    )
 
 
 def _derivatives(at: Tensor, keys: tuple[str, ...], basis: Basis, network: Patchwork) -> Tensor:
