@@ -43,8 +43,8 @@ class StatementWarning(UserWarning):
     """A statement that can be meant, but mostly is a mistake."""
 
 
-def check(problem: Problem, scales: Scales, points: int) -> None:
-    """Every check of a problem; ``points`` is the number of collocation points inside. Takes well under a second."""
+def check(problem: Problem) -> None:
+    """Every check of a problem. Takes well under a second."""
     sampler = Sampler(torch.Generator().manual_seed(20_011))
     for examine in (
         names, weights, coefficients, jumps, initial_rate, repeated, crowded, assigned, dependent, pointwise,
@@ -53,8 +53,6 @@ def check(problem: Problem, scales: Scales, points: int) -> None:
     for warn in (exact_solution, corners, resonance, layer, constant, bare):
         for message in warn(problem, sampler):
             warnings.warn(message, StatementWarning, stacklevel=4)
-    for message in () if problem.is_fit else resolution(scales, points):
-        warnings.warn(message, StatementWarning, stacklevel=4)
 
 
 def coefficients(problem: Problem, sampler: Sampler) -> None:

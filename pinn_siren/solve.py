@@ -11,8 +11,10 @@ from torch import nn
 
 from .ansatz.derive import Choice
 from .balance import BalanceName
-from .bandwidth import Found, Search
+from .bandwidth import Found
 from .errors import ResidualError, UsageError, expect_positive
+from .frozen import find_frozen
+from .patches import FoundPatches
 from .plan import SEARCH_SECONDS, TRAINED, make_stages
 from .problem import Problem
 from .resampling import ResamplingName
@@ -71,24 +73,20 @@ def solve(
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling, watch=watch,
     )  # fmt: skip
-    found: Found | None = None
+    found: Found | FoundPatches | None = None
     if plan.frozen:
         whole = math.inf if budget is None else budget
         limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
         try:
-            search = Search(problem, trainer.scales, tolerance, seed, started + limit)
-            found = search.run()
-            if watch is not None:
-                _show(search, trainer.seconds, watch)
+            found = find_frozen(trainer, tolerance, started + limit, watch)
         except ResidualError:
             if not plan.stages:
                 raise
             found = None
-    if found is not None:
-        trainer.seconds += found.seconds
-        if not plan.stages or found.end in ("tolerance", "interrupted") or found.estimate <= TRAINED:
-            trainer.adopt(found)
-            return trainer.solution(tolerance=tolerance)
+    enough = found is not None and (found.end in ("tolerance", "interrupted") or found.estimate <= TRAINED)
+    if found is not None and (enough or not plan.stages):
+        trainer.adopt(found)
+        return trainer.solution(tolerance=tolerance)
     first = trainer.resume(plan.stages) if resume else 0
     for stage in plan.stages[first:]:
         left = None if budget is None else budget - (time.perf_counter() - started)
@@ -98,12 +96,3 @@ def solve(
     if found is not None and outcome.end != "interrupted" and found.estimate < outcome.estimate:
         trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)
-
-
-def _show(search: Search, before: float, watch: Watch) -> None:
-    """The attempts of a search to who watches, each that was the best so far."""
-    least = math.inf
-    for attempt in search.attempts:
-        if attempt.misfit < least:
-            least = attempt.misfit
-            watch(before + attempt.at, attempt.model)

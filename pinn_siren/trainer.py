@@ -19,7 +19,7 @@ from .balance import BalanceName, make_balance
 from .bandwidth import Found
 from .build import blindness, build_model, default_points, device_name, pick_device, zero_mean
 from .causal import make_causal
-from .check import StatementWarning, check
+from .check import StatementWarning, check, resolution
 from .checkpoint import read_checkpoint, write_checkpoint
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
@@ -27,6 +27,7 @@ from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import LeastSquares, Stage
+from .patches import FoundPatches
 from .problem import Problem
 from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
@@ -82,6 +83,7 @@ class Trainer:
     steps: int = field(default=0, init=False)
     _saved_at: float = field(default_factory=time.perf_counter, init=False)
     _resumed: dict[str, Any] | None = field(default=None, init=False)
+    _coarse: tuple[str, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         self._expect()
@@ -97,7 +99,8 @@ class Trainer:
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
-        check(self.problem, self.scales, inside)
+        check(self.problem)
+        self._coarse = () if self.problem.is_fit else tuple(resolution(self.scales, inside))
         self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
         self._probe(system, model)
         inner = self.problem.domain.interior(64, Sampler(torch.Generator(device).manual_seed(1), self.dtype))
@@ -155,6 +158,9 @@ class Trainer:
         if not isinstance(stage, Stage):
             what = f"the class {stage.__name__}" if isinstance(stage, type) else type(stage).__name__
             raise UsageError(f"run needs a stage, such as Adam(steps=1000); got {what}.")
+        for message in self._coarse:
+            warnings.warn(message, StatementWarning, stacklevel=2)
+        self._coarse = ()
         started, steps = time.perf_counter(), self.steps
 
         def record() -> None:
@@ -182,8 +188,8 @@ class Trainer:
         self.outcomes.append((stage, outcome))
         return outcome
 
-    def adopt(self, found: Found) -> None:
-        """Take the sine features that a search found, with all conditions in the residual, for the solution."""
+    def adopt(self, found: Found | FoundPatches) -> None:
+        """Take the features that a search found, with all conditions in the residual, for the solution."""
         sampler = self.objective.sampler
         built = BuiltIn(self.problem.ansatz)
         model = build_model(self.problem, self.scales, found.network, self.dtype, self.seed, built).to(sampler.device)

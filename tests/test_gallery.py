@@ -30,9 +30,19 @@ REFERENCES = {
 SHORT = {"poisson": (60, (1e-5, 1e-2)), "eikonal": (60, (1e-6, 2e-3)), "allen_cahn": (60, (1e-6, 2e-3))}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def _problem(path):
+    """A file's problem, with its own options where it is a function of them."""
+    found = load_problem(path)
+    return found if isinstance(found, Problem) else found()
+
+
+# Of these the shortest waves want more points than a short training has: patches solve them, in test_patches.py.
+PATCHES = {"helmholtz_paper"}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.stem not in PATCHES], ids=lambda p: p.stem)
 def test_it_loads_and_trains(path):
-    problem = load_problem(path)
+    problem = _problem(path)
     assert isinstance(problem, Problem)
     trainer = Trainer(problem, points=700, seed=7, progress=False, device="cpu")
     before = trainer.run(Adam(steps=10)).estimate

@@ -1,0 +1,13 @@
+"""Linear elliptic problems on patches: frozen local features, coupled through impedances by nested dissection."""
+
+from .decomposition import Decomposition
+from .linearized import NotCoveredError
+from .search import Found as FoundPatches
+from .search import needs_patches
+from .search import search as search_patches
+from .solver import Solved, as_network, solve_patches
+
+__all__ = [
+    "Decomposition", "FoundPatches", "NotCoveredError", "Solved", "as_network", "needs_patches", "search_patches",
+    "solve_patches",
+]  # fmt: skip

@@ -1,0 +1,268 @@
+"""Which patches a problem needs: widths from wavelength, source, medium and layers, before anything is solved."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..domains import Box
+from ..points import Points
+from ..problem import Problem
+from .decomposition import Decomposition
+from .linearized import coefficients, stated
+
+ERROR = {"S": 4e-8, "M": 7e-10, "L": 1.5e-11}
+"""The measured relative error of patches ``ACROSS`` radians wide; it falls with the width to the power ``POWER``."""
+ACROSS, POWER = 5.0, 15.0
+COST = {"S": 1.0, "M": 2.0, "L": 4.0}
+DEGREE = {"S": 14, "M": 17, "L": 20}
+"""The degree along one axis up to which a patch of a size resolves data."""
+NODES, LINES, COARSE, FINE = 32, 8, 193, 4000
+GROWTH = 0.7
+"""How fast widths grow with the distance from where they must be small."""
+SHALLOW, DEEPEST = 6, 9
+"""Halvings after which a medium is looked at for jumps, and after which nothing is halved any more."""
+ROUGHEST = 64
+"""Patches across the box at least as wide as this part of it where data are not smooth."""
+SNAP = 2e-2
+"""Ends this near to even or symmetric places, in parts of their segment, are moved there."""
+MARGIN = 3.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Patches and their size (``square.SIZES``)."""
+
+    decomposition: Decomposition
+    size: str
+
+
+def choose(problem: Problem, tolerance: float) -> Choice:
+    """The cheapest patches whose measured error is ``tolerance`` over ``MARGIN``.
+
+    A patch spans at most a few radians of the local wavelength, resolves the source and the medium as a polynomial of
+    its degree would, and is little wider than its neighbours. The ends of absorbing layers and jumps of the medium
+    along an axis are ends of patches.
+    """
+    aim = max(tolerance / MARGIN, ERROR["L"])
+    profile = _Profile(problem)
+    made = []
+    for size, error in ERROR.items():
+        radians = ACROSS * min(1.6, (aim / error) ** (1 / POWER))
+        if radians > 0.4 * ACROSS:
+            breaks = {a: _breaks(profile, a, radians, DEGREE[size], aim) for a in problem.domain.axes}
+            made.append(Choice(Decomposition(breaks), size))
+    return min(made, key=lambda c: math.prod(c.decomposition.shape) * COST[c.size])
+
+
+class _Profile:
+    """The data of a problem along lines: the source, and the square of the wavenumber."""
+
+    def __init__(self, problem: Problem) -> None:
+        assert isinstance(problem.domain, Box)
+        self.problem, self.box = problem, problem.domain
+        self.unit: Tensor | None = None
+        axes = self.box.axes
+        grid = torch.cartesian_prod(*(_cells(*self.box.bounds[a], COARSE) for a in axes))
+        source, medium = self.data(grid)
+        self.wavenumber = medium.abs().sqrt().reshape(COARSE, COARSE)
+        self.size = source.abs().reshape(COARSE, COARSE)
+        self.lines = {a: self._across(i) for i, a in enumerate(axes)}
+        self.largest = float(self.size.max())
+
+    def data(self, at: Tensor) -> tuple[Tensor, Tensor]:
+        """The source and the coefficient of the field at ``(n, 2)`` points, in units of the largest second one."""
+        c, right = coefficients([self.problem], [stated(self.problem)[0]], Points(self.box.axes, at), torch.complex128)
+        principal = c[:, [3, 5]]
+        if self.unit is None:
+            self.unit = principal.flatten()[principal.abs().argmax()]
+        return right[:, 0] / self.unit, c[:, 0] / self.unit
+
+    def _across(self, axis: int) -> Tensor:
+        """Where lines along an axis are laid: through the source's largest values, and evenly."""
+        other = self.box.axes[1 - axis]
+        cells = _cells(*self.box.bounds[other], COARSE)
+        strength = self.size.amax(axis)
+        peaks = [cells[part[strength[part].argmax()]] for part in torch.arange(COARSE).tensor_split(LINES)]
+        low, high = self.box.bounds[other]
+        even = low + (high - low) * (torch.arange(LINES, dtype=torch.float64) + 0.381) / LINES
+        return torch.cat([torch.stack(peaks), even])
+
+    def along(self, axis: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The data at places ``(m,)`` of an axis on all lines: ``(lines, m)`` each."""
+        lines = self.lines[self.box.axes[axis]]
+        pairs = torch.cartesian_prod(lines, x)
+        source, medium = self.data(pairs if axis == 1 else pairs.flip(1))
+        return source.reshape(len(lines), -1), medium.reshape(len(lines), -1)
+
+    def width(self, axis: int) -> float:
+        """The source's width along an axis: its integral over its largest value."""
+        low, high = self.box.bounds[self.box.axes[axis]]
+        strength = self.size.amax(1 - axis)
+        return float(strength.mean() / strength.max()) * (high - low) if self.largest else high - low
+
+
+def _cells(low: float, high: float, count: int) -> Tensor:
+    return low + (high - low) * (torch.arange(count, dtype=torch.float64) + 0.5) / count
+
+
+def _breaks(profile: _Profile, name: str, radians: float, degree: int, aim: float) -> tuple[float, ...]:
+    axis = profile.box.axes.index(name)
+    low, high = profile.box.bounds[name]
+    hard = {low, high, *profile.problem.physical_domain.bounds[name]}
+    unresolved = _resolved(profile, axis, sorted(hard), degree, aim, SHALLOW)
+    if unresolved.rough:
+        hard |= _jumps(profile, axis, unresolved.rough)
+        unresolved = _resolved(profile, axis, sorted(hard), degree, aim, DEEPEST)
+    x = torch.linspace(low, high, FINE + 1, dtype=torch.float64)
+    cells = _cells(low, high, COARSE)
+    wave = profile.wavenumber.amax(1 - axis)
+    nearest = torch.searchsorted(cells, x).clamp(0, COARSE - 1)
+    # Neighbours too, so that no cell's edge is missed.
+    wave = torch.nn.functional.max_pool1d(wave[None, None], 3, 1, 1)[0, 0]
+    width = torch.minimum(radians / wave[nearest].clamp(min=1e-12), unresolved.width(x))
+    width = _graded(width.clamp(max=(high - low) / 2), (high - low) / FINE)
+    return _spread(x, width, sorted(hard))
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """Ends of intervals that resolve the data, and the places where none did."""
+
+    ends: tuple[float, ...]
+    rough: tuple[tuple[float, float], ...]
+
+    def width(self, x: Tensor) -> Tensor:
+        """The width of the interval at each place."""
+        line = torch.tensor(self.ends, dtype=torch.float64)
+        which = (torch.searchsorted(line, x, right=True) - 1).clamp(0, len(line) - 2)
+        return (line[1:] - line[:-1])[which]
+
+
+def _resolved(profile: _Profile, axis: int, hard: list[float], degree: int, aim: float, deepest: int) -> _Resolved:
+    """Halve intervals between given ends until polynomials of a degree resolve source and medium in them.
+
+    Those whose medium is not resolved after ``deepest`` steps are rough, and left.
+    """
+    span = hard[-1] - hard[0]
+    waiting, done = list(itertools.pairwise(hard)), set(hard)
+    rough: list[tuple[float, float]] = []
+    angle = (torch.arange(NODES, dtype=torch.float64) + 0.5) * math.pi / NODES
+    nodes = angle.cos()
+    to_tail = 2 / NODES * torch.cos(torch.arange(degree, NODES, dtype=torch.float64)[:, None] * angle)
+    source_width = profile.width(axis)
+    for depth in range(DEEPEST + 1):
+        if not waiting:
+            break
+        ends = torch.tensor(waiting, dtype=torch.float64)
+        center, half = ends.mean(1, keepdim=True), ends.diff(dim=1) / 2
+        source, medium = profile.along(axis, (center + half * nodes).flatten())
+        tails = [
+            torch.einsum("dn,lin->lid", to_tail.to(v.dtype), v.reshape(len(v), -1, NODES)).norm(dim=2).amax(0)
+            for v in (source, medium)
+        ]
+        # A source that is not resolved makes a field of its size times the square of the length over which it varies.
+        width = 2 * half[:, 0]
+        reach = (width / degree) ** 2
+        of_source = tails[0] / (profile.largest or 1.0) * reach / source_width**2 * (width / span)
+        of_medium = tails[1] * reach
+        failed, waiting = waiting, []
+        for (a, b), source_bad, medium_bad in zip(failed, of_source > aim, of_medium > aim, strict=True):
+            if medium_bad and depth >= deepest:
+                rough.append((a, b))
+            elif (medium_bad or source_bad) and depth < DEEPEST:
+                done.add((a + b) / 2)
+                waiting += [(a, (a + b) / 2), ((a + b) / 2, b)]
+    found = sorted(done)
+    # What is not smooth is given up at a width of a part of the box.
+    if rough:
+        least = span / ROUGHEST
+        kept = [found[0]]
+        for end in found[1:-1]:
+            if end - kept[-1] >= 0.99 * min(least, _gap(end, rough)) or end in hard:
+                kept.append(end)
+        found = [*kept, found[-1]]
+    return _Resolved(tuple(found), tuple(rough))
+
+
+def _gap(end: float, rough: list[tuple[float, float]]) -> float:
+    """0 for ends that no rough interval has asked for."""
+    return math.inf if any(a - 8 * (b - a) <= end <= b + 8 * (b - a) for a, b in rough) else 0.0
+
+
+def _jumps(profile: _Profile, axis: int, rough: tuple[tuple[float, float], ...]) -> set[float]:
+    """Places along an axis where the medium jumps on every line on which it jumps, found by bisection."""
+    if not rough:
+        return set()
+    name = profile.box.axes[axis]
+    lines = profile.lines[name]
+
+    def medium(x: Tensor) -> Tensor:
+        """``(rough, lines)``: the medium at a place of each line."""
+        pair = [x.flatten(), lines.repeat(len(x))]
+        return profile.data(torch.stack(pair if axis == 0 else pair[::-1], dim=1))[1].reshape(x.shape)
+
+    ends = torch.tensor(rough, dtype=torch.float64)[..., None].expand(-1, -1, len(lines))
+    left, right = ends[:, 0], ends[:, 1]
+    low, high = medium(left), medium(right)
+    first = (high - low).abs()
+    for _ in range(52):
+        middle = (left + right) / 2
+        at = medium(middle)
+        upper = (at - low).abs() <= (high - at).abs()
+        left, low = torch.where(upper, middle, left), torch.where(upper, at, low)
+        right, high = torch.where(upper, right, middle), torch.where(upper, high, at)
+    sharp = ((high - low).abs() > 0.5 * first) & (first > 1e-6 * profile.wavenumber.max() ** 2)
+    found = left[sharp].tolist()
+    places: list[list[float]] = []
+    span = profile.box.bounds[name]
+    for x in sorted(found):
+        if places and x - places[-1][-1] <= 1e-9 * (span[1] - span[0]):
+            places[-1].append(x)
+        else:
+            places.append([x])
+    # A curved jump is elsewhere on every line: no line of patches follows it.
+    return {round(place[0], 13) for place in places} if len(places) <= 6 else set()
+
+
+def _graded(width: Tensor, step: float) -> Tensor:
+    """Widths that change at most by ``GROWTH`` times the distance."""
+    rise = GROWTH * step * torch.arange(len(width), dtype=torch.float64)
+    upward = (width - rise).cummin(0).values + rise
+    downward = ((width.flip(0) - rise).cummin(0).values + rise).flip(0)
+    return torch.minimum(upward, downward)
+
+
+def _spread(x: Tensor, width: Tensor, hard: list[float]) -> tuple[float, ...]:
+    """Ends of patches: the given ones, and between them as many more as the widths ask for, evenly in their measure."""
+    measure = torch.cat([x[:1] * 0, torch.cumulative_trapezoid(1 / width, x)])
+    ends: list[float] = []
+    for a, b in itertools.pairwise(hard):
+        start, stop = (_at(torch.tensor([e], dtype=torch.float64), x, measure) for e in (a, b))
+        count = max(1, math.ceil(float(stop - start) - 0.1))
+        share = torch.arange(1, count, dtype=torch.float64) / count
+        inner = _snapped((_at(start + (stop - start) * share, measure, x) - a) / (b - a), share)
+        ends += [a, *(a + (b - a) * inner).tolist()]
+    return (*ends, hard[-1])
+
+
+def _snapped(inner: Tensor, even: Tensor) -> Tensor:
+    """Places in [0, 1] that are even or symmetric but for the steps of the search, made so: equal patches cost once."""
+    if len(inner) and float((inner - even).abs().max()) <= SNAP:
+        return even
+    mirrored = 1 - inner.flip(0)
+    return (inner + mirrored) / 2 if len(inner) and float((inner - mirrored).abs().max()) <= SNAP else inner
+
+
+def _at(values: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Linear interpolation of y over ascending x."""
+    i = torch.searchsorted(x, values).clamp(1, len(x) - 1)
+    share = (values - x[i - 1]) / (x[i] - x[i - 1])
+    return torch.lerp(y[i - 1], y[i], share)
+
+
+__all__ = ["Choice", "choose"]

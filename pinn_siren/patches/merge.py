@@ -1,0 +1,229 @@
+"""Nested dissection: patches merged two by two up to the box, then solved on the way back.
+
+Data on sides are impedances. What one block takes in through a shared side is minus what its neighbour gives; taking
+this out of two blocks' maps leaves one map of the sides that remain (Gillman, Barnett and Martinsson 2015, doi
+10.1007/s10543-014-0499-8). Equal pairs are merged once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Sizes = tuple[int, int, int, int]
+"""Numbers of nodes on the left, right, bottom and top side of a block; 0 on the box's own sides."""
+CHUNK = 2**22
+
+
+@dataclass
+class Blocks:
+    """The blocks of one shape: ``maps`` ``(classes, e, e)``, ``kind`` ``(blocks,)`` and ``given`` ``(blocks, e, k)``.
+
+    A block gives ``maps[kind] @ taken + given``, its sides one after the other.
+    """
+
+    maps: Tensor
+    kind: Tensor
+    given: Tensor
+
+
+@dataclass(frozen=True)
+class Place:
+    """A block of a level: its shape, and its number among the blocks of that shape."""
+
+    sizes: Sizes
+    number: int
+
+
+Level = list[list[Place]]
+"""Blocks by their place along the first and the second axis."""
+Kept = list[tuple[Place, Place]]
+"""Blocks without a neighbour to merge with, as they are called on the level below and above."""
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """Pairs of two shapes that become one: how to get back what each takes in from what the pair takes in.
+
+    ``shared`` is the sides' data of (first, second) at the interface, ``inner[kind] @ taken + offset``.
+    """
+
+    numbers: Tensor
+    firsts: Tensor
+    seconds: Tensor
+    shapes: tuple[Sizes, Sizes, Sizes]
+    kind: Tensor
+    inner: Tensor
+    offset: Tensor
+    order: Tensor
+    places: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def dissect(level: Level, blocks: dict[Sizes, Blocks], lengths: tuple[list[float], list[float]]) -> dict[Sizes, Tensor]:
+    """What every patch takes in: ``(blocks, e, k)`` for the blocks of each shape of the first level.
+
+    ``lengths``: of the intervals along both axes; the axis whose blocks are shorter is merged first.
+    """
+    steps: list[tuple[list[Merge], Kept, dict[Sizes, int]]] = []
+    lines = [list(line) for line in lengths]
+    while len(level) > 1 or len(level[0]) > 1:
+        across = [sum(line) / len(line) for line in lines]
+        axis = 0 if len(level[0]) == 1 or (len(level) > 1 and across[0] <= across[1]) else 1
+        counts = {sizes: len(b.kind) for sizes, b in blocks.items()}
+        above, merged, merges, kept = _merge_level(level, blocks, axis)
+        steps.append((merges, kept, counts))
+        line = lines[axis]
+        lines[axis] = [sum(line[i : i + 2]) for i in range(0, len(line), 2)]
+        level, blocks = above, merged
+    top = level[0][0].sizes
+    taken = {top: torch.zeros_like(blocks[top].given)}
+    for merges, kept, counts in reversed(steps):
+        taken = _split_level(merges, kept, counts, taken)
+    return taken
+
+
+def _merge_level(
+    level: Level, blocks: dict[Sizes, Blocks], axis: int
+) -> tuple[Level, dict[Sizes, Blocks], list[Merge], Kept]:
+    """Merge neighbours along an axis; an odd last block stays."""
+    rows = level if axis == 0 else [list(column) for column in zip(*level, strict=True)]
+    pairs: dict[tuple[Sizes, Sizes], list[tuple[int, int, int, int]]] = {}
+    odd: list[tuple[int, int, Place]] = []
+    for i in range(0, len(rows), 2):
+        for j, first in enumerate(rows[i]):
+            if i + 1 < len(rows):
+                second = rows[i + 1][j]
+                pairs.setdefault((first.sizes, second.sizes), []).append((i // 2, j, first.number, second.number))
+            else:
+                odd.append((i // 2, j, first))
+    above: list[list[Place | None]] = [[None] * len(rows[0]) for _ in range((len(rows) + 1) // 2)]
+    made: dict[Sizes, list[Blocks]] = {}
+    filled: dict[Sizes, int] = {}
+    merges = []
+    for (one, two), found in pairs.items():
+        where = torch.tensor(found)
+        sizes = _joined(one, two, axis)
+        start = filled.get(sizes, 0)
+        numbers = torch.arange(start, start + len(found))
+        pair, merge = _merge(blocks[one], blocks[two], where[:, 2], where[:, 3], (one, two, sizes), axis, numbers)
+        made.setdefault(sizes, []).append(pair)
+        merges.append(merge)
+        for number, (i, j, _, _) in enumerate(found, start):
+            above[i][j] = Place(sizes, number)
+        filled[sizes] = start + len(found)
+    kept: Kept = []
+    for i, j, place in odd:
+        lone = blocks[place.sizes]
+        start = filled.get(place.sizes, 0)
+        single = slice(place.number, place.number + 1)
+        kind = lone.kind[single]
+        made.setdefault(place.sizes, []).append(Blocks(lone.maps[kind], torch.zeros_like(kind), lone.given[single]))
+        above[i][j] = new = Place(place.sizes, start)
+        kept.append((place, new))
+        filled[place.sizes] = start + 1
+    whole = [[place for place in row if place is not None] for row in above]
+    whole = whole if axis == 0 else [list(column) for column in zip(*whole, strict=True)]
+    return whole, {sizes: _together(parts) for sizes, parts in made.items()}, merges, kept
+
+
+def _together(parts: list[Blocks]) -> Blocks:
+    kinds, start = [], 0
+    for part in parts:
+        kinds.append(part.kind + start)
+        start += len(part.maps)
+    return Blocks(torch.cat([p.maps for p in parts]), torch.cat(kinds), torch.cat([p.given for p in parts]))
+
+
+def _joined(one: Sizes, two: Sizes, axis: int) -> Sizes:
+    if axis == 0:
+        return one[0], two[1], one[2] + two[2], one[3] + two[3]
+    return one[0] + two[0], one[1] + two[1], one[2], two[3]
+
+
+def _sides(sizes: Sizes) -> list[Tensor]:
+    """The places of each side's nodes in a block."""
+    ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
+    return [torch.arange(a, b) for a, b in itertools.pairwise(ends)]
+
+
+def _merge(
+    one: Blocks, two: Blocks, firsts: Tensor, seconds: Tensor, shapes: tuple[Sizes, Sizes, Sizes], axis: int,
+    numbers: Tensor,
+) -> tuple[Blocks, Merge]:  # fmt: skip
+    """Take the shared side out of pairs of blocks."""
+    device = one.maps.device
+    left, right = _sides(shapes[0]), _sides(shapes[1])
+    s1, s2 = left[2 * axis + 1], right[2 * axis]
+    e1 = torch.cat([side for i, side in enumerate(left) if i != 2 * axis + 1])
+    e2 = torch.cat([side for i, side in enumerate(right) if i != 2 * axis])
+    order = _order(shapes, axis).to(device)
+    s1, s2, e1, e2 = (t.to(device) for t in (s1, s2, e1, e2))
+    both = torch.stack([one.kind[firsts.to(device)], two.kind[seconds.to(device)]], dim=1)
+    unique, kind = torch.unique(both, dim=0, return_inverse=True)
+    n, a = len(s1), len(e1)
+    t1, t2 = one.maps[unique[:, 0]], two.maps[unique[:, 1]]
+    ss1, ss2 = t1[:, s1[:, None], s1], t2[:, s2[:, None], s2]
+    se1, se2 = t1[:, s1[:, None], e1], t2[:, s2[:, None], e2]
+    # x1 = -(T2 x2 + se2 y2 + g2), x2 = -(T1 x1 + se1 y1 + g1); y: taken outside, g: given at the interface.
+    factors, pivots = torch.linalg.lu_factor(torch.eye(n, dtype=t1.dtype, device=device) - ss2 @ ss1)
+    inner1 = torch.linalg.lu_solve(factors, pivots, torch.cat([ss2 @ se1, -se2], dim=2))
+    inner2 = -(ss1 @ inner1)
+    inner2[..., :a] -= se1
+    inner = torch.cat([inner1, inner2], dim=1)
+    top = t1[:, e1[:, None], s1] @ inner1
+    top[..., :a] += t1[:, e1[:, None], e1]
+    bottom = t2[:, e2[:, None], s2] @ inner2
+    bottom[..., a:] += t2[:, e2[:, None], e2]
+    maps = torch.cat([top, bottom], dim=1)[:, order][:, :, order]
+    inner = inner[:, :, order]
+    given1, given2 = one.given[firsts.to(device)], two.given[seconds.to(device)]
+    offset = given1.new_zeros(len(kind), 2 * n, given1.shape[2])
+    outside = torch.cat([given1[:, e1], given2[:, e2]], dim=1)
+    active = torch.nonzero((given1.abs().amax((1, 2)) > 0) | (given2.abs().amax((1, 2)) > 0))[:, 0]
+    for part in active.split(max(1, CHUNK // max(1, (a + len(e2) + n) * n))):
+        which, g1, g2 = kind[part], given1[part][:, s1], given2[part][:, s2]
+        x1 = torch.linalg.lu_solve(factors[which], pivots[which], ss2[which] @ g1 - g2)
+        x2 = -(ss1[which] @ x1 + g1)
+        offset[part] = torch.cat([x1, x2], dim=1)
+        outside[part, :a] += t1[which][:, e1[:, None], s1] @ x1
+        outside[part, a:] += t2[which][:, e2[:, None], s2] @ x2
+    pair = Blocks(maps, kind, outside[:, order])
+    return pair, Merge(numbers, firsts, seconds, shapes, kind, inner, offset, order, ((e1, s1), (e2, s2)))
+
+
+def _order(shapes: tuple[Sizes, Sizes, Sizes], axis: int) -> Tensor:
+    """The places of the pair's sides among the first block's remaining nodes and then the second's."""
+    first, second = list(shapes[0]), list(shapes[1])
+    first[2 * axis + 1], second[2 * axis] = 0, 0
+    one, two = _sides(tuple(first)), _sides(tuple(second))  # type: ignore[arg-type]
+    return torch.cat([torch.cat([x, y + sum(first)]) for x, y in zip(one, two, strict=True)])
+
+
+def _split_level(
+    merges: list[Merge], kept: Kept, counts: dict[Sizes, int], taken: dict[Sizes, Tensor]
+) -> dict[Sizes, Tensor]:
+    """What the blocks of a level take in, from what those above it do."""
+    like = next(iter(taken.values()))
+    found = {sizes: like.new_zeros(count, sum(sizes), like.shape[2]) for sizes, count in counts.items()}
+    for m in merges:
+        outside = taken[m.shapes[2]][m.numbers.to(like.device)]
+        shared = m.offset.clone()
+        for part in torch.arange(len(shared), device=like.device).split(max(1, CHUNK // max(1, m.inner[0].numel()))):
+            shared[part] += m.inner[m.kind[part]] @ outside[part]
+        (e1, s1), (e2, s2) = m.places
+        back = torch.empty_like(outside)
+        back[:, m.order] = outside
+        firsts, seconds = m.firsts.to(like.device)[:, None], m.seconds.to(like.device)[:, None]
+        found[m.shapes[0]][firsts, e1] = back[:, : len(e1)]
+        found[m.shapes[0]][firsts, s1] = shared[:, : len(s1)]
+        found[m.shapes[1]][seconds, e2] = back[:, len(e1) :]
+        found[m.shapes[1]][seconds, s2] = shared[:, len(s1) :]
+    for old, new in kept:
+        found[old.sizes][old.number] = taken[new.sizes][new.number]
+    return found
+
+
+__all__ = ["Blocks", "Level", "Place", "Sizes", "dissect"]
