@@ -25,7 +25,7 @@ SETTINGS: dict[str, tuple[float | tuple[float, ...], int]] = {
     "l_shape": (10.0, 300),
 }  # fmt: skip
 """The best scale of a scan against the exact solution, one an axis (its ``scale_multipliers``) for the fast wave, and
-the features a block, which the search is given too: fewer than the default 500 where they suffice, since it is faster."""
+the features a block, which the search is given too: fewer than the default 500 where they do."""
 
 
 def states(name: str, statement: Statement, method: str) -> bool:
