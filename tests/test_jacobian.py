@@ -75,17 +75,25 @@ def siren(outputs=1, inputs=2):
     return Siren(inputs, outputs, width=6, depth=2, omega=3.0, generator=torch.Generator().manual_seed(0))
 
 
+def helmholtz():
+    return Helmholtz(domain=SQUARE, wavenumber=4.0, source=1j, conditions=[Dirichlet(1)])
+
+
+def strip():
+    ends = [Dirichlet(0, on="top"), Dirichlet(0, on="bottom")]
+    return Poisson(domain=SQUARE, source=1.0, conditions=[Periodic("x"), *ends])
+
+
 CASES = {
     "ansatz": lambda: (poisson(), siren(), "auto"),
     "soft": lambda: (poisson(), siren(), "soft"),
     "order 4": lambda: (Plate(domain=SQUARE, conditions=[Dirichlet(0), Neumann(0)]), siren(), "auto"),
     "system": lambda: (Pair(domain=SQUARE, conditions=[Dirichlet(0, output="u")]), siren(2), "auto"),
     "complex": lambda: (Envelope(domain=SQUARE, conditions=[Dirichlet(1j)]), siren(2), "soft"),
-    "helmholtz": lambda: (Helmholtz(domain=SQUARE, wavenumber=4.0, source=1j, conditions=[Dirichlet(1)]), siren(2), "auto"),
+    "helmholtz": lambda: (helmholtz(), siren(2), "auto"),
     "mean": lambda: (Poisson(domain=SQUARE, source=1.0, conditions=[Integral(lambda p, u: u.value, 0.5)]), siren(),
                      "auto"),
-    "faces": lambda: (Poisson(domain=SQUARE, source=1.0, conditions=[Periodic("x"), Dirichlet(0, on="top"), Dirichlet(0, on="bottom")]), siren(),
-                      "soft"),
+    "faces": lambda: (strip(), siren(), "soft"),
     "encoding": lambda: (poisson(), MLP(2, 1, width=5, depth=2, encoding=2), "auto"),
     "radial": lambda: (poisson(), nn.Sequential(GaussianRBF(2, 4), nn.Linear(4, 1)), "auto"),
     "factors": lambda: (poisson(), Scaled(), "auto"),

@@ -21,6 +21,7 @@ from ..errors import UsageError
 from ..jet import Jet, Linearization, Plan, linearize
 from ..jet.rules import Product, watch
 from ..loss import Objective
+from ..model import Model
 from ..points import Points
 from ..problem import record
 from ..system import System, checked
@@ -110,7 +111,7 @@ class Rows:
 
 
 def point_rows(
-    system: System, c: Constraint, points: list[Points], model: torch.nn.Module, parameters: list[torch.nn.Parameter]
+    system: System, c: Constraint, points: list[Points], model: Model, parameters: list[torch.nn.Parameter]
 ) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     """A constraint's residual ``(n, R)`` in real parts, its derivative ``(n, R, P)``, and which part each row is of.
 
