@@ -42,7 +42,8 @@ def solve(
 ) -> Solution:
     """Solve a problem with a network, a ``Siren`` unless given.
 
-    ``method``: ``"auto"``, ``"least-squares"``, ``"gauss-newton"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``); ``tolerance``: the
+    ``method``: ``"auto"``, ``"least-squares"``, ``"gauss-newton"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``);
+    ``tolerance``: the
     relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none unless given;
     ``steps``: of the last stage at most;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same

@@ -46,9 +46,10 @@ class GaussNewton(Stage):
     ``density``: rows of the equation for every parameter, 0 for the trainer's points; points are doubled where the
     held-out residual is 10 times the trained one. ``starts``: weights to start from, the network's own and shuffled
     ones, the best after a few steps goes on. ``wider``: by how many neurons a ``Siren``'s layers are widened first, its
-    function unchanged. ``patience``: the stage ends where the held-out residual has not halved in so many steps. With fewer rows than
-    parameters the step is the shortest; where no triangle fits the memory, conjugate gradients find it. In float32 it
-    ends near 1e-4.
+    function unchanged. ``patience``: the stage ends where the held-out residual has not halved in so many steps.
+
+    With fewer rows than parameters the step is the shortest one; where no triangle fits the memory, conjugate
+    gradients find it. In float32 it ends near 1e-4.
     """
 
     steps: int = 1000
@@ -175,7 +176,8 @@ class Descent:
                 "a root or a logarithm of the field at zero in the residual, or train with Adam first."
             )
         floor = FLOOR.get(rows.parameters[0].dtype, FLOOR[torch.float64]) * problem.top
-        run.mu = run.mu or FIRST * problem.top
+        # On a network that is trained already the damping begins with the loss (Fan and Yuan 2005).
+        run.mu = run.mu or min(FIRST, loss) * problem.top
         run.stuck = True
         for _ in range(TRIES if loss else 0):
             run.mu = max(run.mu, floor)
