@@ -176,8 +176,8 @@ class Descent:
                 "a root or a logarithm of the field at zero in the residual, or train with Adam first."
             )
         floor = FLOOR.get(rows.parameters[0].dtype, FLOOR[torch.float64]) * problem.top
-        # On a network that is trained already the damping begins with the loss (Fan and Yuan 2005).
-        run.mu = run.mu or min(FIRST, loss) * problem.top
+        # On a network that is trained already the damping begins where training left it, a power of the loss.
+        run.mu = run.mu or min(FIRST, loss**1.5) * problem.top
         run.stuck = True
         for _ in range(TRIES if loss else 0):
             run.mu = max(run.mu, floor)
