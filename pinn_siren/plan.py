@@ -12,7 +12,7 @@ WARM_UP = 200
 ADAM_STEPS, LBFGS_STEPS, GAUSS_NEWTON_STEPS = 5_000, 6_000, 300
 GROWTH, GROWTHS = 4, 4
 """Neurons a layer that Gauss-Newton adds where it stalls, and how often."""
-STARTS, PATIENCE = 3, 4
+PATIENCE = 8
 TRAINED = 3e-3
 """What training of this size reaches at once: least squares that estimates less is not trained further."""
 SEARCH_SECONDS = 10.0
@@ -61,10 +61,10 @@ def make_stages(
 
 
 def _second_order(steps: int | None, own: bool, placed: bool) -> tuple[Stage, ...]:
-    """Small first, the best of several starts; wider where it stalls. ``steps`` are those of one size."""
+    """Small first, wider where it stalls. ``steps`` are those of one size."""
     last = GaussNewton(steps=steps or GAUSS_NEWTON_STEPS, density=0.0 if placed else GaussNewton.density)
     if own:
         return (last,)
-    first = replace(last, starts=STARTS, patience=PATIENCE)
+    first = replace(last, patience=PATIENCE)
     between = replace(last, wider=GROWTH, patience=PATIENCE)
     return (first, *[between] * (GROWTHS - 1), replace(last, wider=GROWTH))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +53,7 @@ class GaussNewton(Stage):
 
     steps: int = 1000
     resample: int = 0
-    density: float = 2.0
+    density: float = 1.8
     starts: int = 1
     wider: int = 0
     patience: int = 15
@@ -139,8 +138,9 @@ class Descent:
         self.end, self.grown = "", False
         size = Rows(objective, {}).size
         wanted = _counts(objective, stage.density * size)
-        if stage.density and any(objective.counts[name] < n for name, n in wanted.items()):
-            objective.counts = {name: max(n, objective.counts[name]) for name, n in wanted.items()}
+        # A run that goes on has its points already, doubled perhaps.
+        if stage.density and objective.counts not in (wanted, {name: 2 * n for name, n in wanted.items()}):
+            objective.counts = wanted
             objective.resample()
         sampler = Sampler(torch.Generator(objective.sampler.device).manual_seed(31), objective.sampler.dtype)
         numbers = {name: max(HELD, n // 2) for name, n in objective.counts.items()}
@@ -228,7 +228,7 @@ def _bent(rows: Rows, problem: Damped, theta: Tensor, mu: float) -> tuple[float,
     return best, to
 
 
-def _counts(objective: Objective, rows: float) -> Mapping[str, int]:
+def _counts(objective: Objective, rows: float) -> dict[str, int]:
     """Points of every constraint so that those inside make so many rows; complex fields need points more than rows."""
     parts = len(objective.model.fields) * (1.4 if objective.model.complex_valued else 1.0)
     inside = max(64, int(rows / parts))
