@@ -23,12 +23,25 @@ from .siren import Siren
 GAUSS = {1: 400, 2: 128, 3: 40}
 """Nodes an axis of the rule that takes a mean."""
 WIDTH, DEPTH, HIDDEN_OMEGA = 48, 3, 30.0
+FOLDED_LEAST, FOLDED_MOST = 10, 24
+"""Widths of the network that Gauss-Newton begins with."""
+FOLDED_SHARE = 0.5
+"""First-layer weights of a folded network, of the highest wavenumber."""
 
 
 def build_model(
-    problem: Problem, scales: Scales, network: nn.Module | None, dtype: torch.dtype, seed: int, built: BuiltIn
+    problem: Problem,
+    scales: Scales,
+    network: nn.Module | None,
+    dtype: torch.dtype,
+    seed: int,
+    built: BuiltIn,
+    folded: bool = False,
 ) -> Model:
-    """The network in the problem's own coordinates and units; a default ``Siren`` where none is given."""
+    """The network in the problem's own coordinates and units; a default ``Siren`` where none is given.
+
+    ``folded``: a default one for Gauss-Newton, with omega 1, its frequencies in the weights.
+    """
     axes, count = problem.domain.axes, len(problem.fields)
     across = {a: scales.wavenumber[a] * scales.half_width[a] for a in axes}
     top = max(across.values())
@@ -39,7 +52,13 @@ def build_model(
         # First-layer weights reach U(-1, 1) omega / inputs: half the highest wavenumber, the depth brings the rest.
         omega = [inputs * top / 2] + [HIDDEN_OMEGA] * (DEPTH - 1)
         generator = torch.Generator().manual_seed(seed)
-        network = Siren(inputs, outputs, width=WIDTH, depth=DEPTH, omega=omega, dtype=dtype, generator=generator)
+        if not folded:
+            network = Siren(inputs, outputs, width=WIDTH, depth=DEPTH, omega=omega, dtype=dtype, generator=generator)
+        else:
+            width = folded_width(across)
+            network = Siren(inputs, outputs, width=width, depth=DEPTH, omega=1.0, dtype=dtype, generator=generator)
+            with torch.no_grad():
+                next(network.parameters()).mul_(inputs * FOLDED_SHARE * top)
         # An axis of lower wavenumbers is drawn out less, so that one omega serves all.
         scale = {a: scales.half_width[a] * top / across[a] for a in axes}
     else:
@@ -59,6 +78,12 @@ def build_model(
         built.ansatz,
         {a: 2 * scales.half_width[a] for a in built.periodic},
     )
+
+
+def folded_width(across: dict[str, float]) -> int:
+    """The first width of a network that Gauss-Newton trains and widens: by how many half-waves fit into the domain."""
+    waves = math.prod(2 * k / math.pi for k in across.values())
+    return int(min(FOLDED_MOST, max(FOLDED_LEAST, FOLDED_LEAST * (waves / 8) ** 0.25)))
 
 
 def blindness(model: Model, asked: frozenset[str], p: Points) -> Iterator[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import UsageError, expect_whole, suggest
-from .optimizers import LBFGS, Adam, Stage
+from .optimizers import LBFGS, Adam, GaussNewton, Stage
 
-METHODS = ("auto", "least-squares", "lbfgs", "adam")
+METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam")
 WARM_UP = 200
-ADAM_STEPS, LBFGS_STEPS = 5_000, 6_000
+ADAM_STEPS, LBFGS_STEPS, GAUSS_NEWTON_STEPS = 5_000, 6_000, 300
+GROWTH, GROWTHS = 4, 4
+"""Neurons a layer that Gauss-Newton adds where it stalls, and how often."""
+PATIENCE = 8
 TRAINED = 3e-3
 """What training of this size reaches at once: least squares that estimates less is not trained further."""
 SEARCH_SECONDS = 10.0
@@ -25,13 +28,17 @@ class StagePlan:
     reason: str
 
 
-def make_stages(method: str = "auto", steps: int | None = None, training: bool = False) -> StagePlan:
+def make_stages(
+    method: str = "auto", steps: int | None = None, training: bool = False, own: bool = False, placed: bool = False
+) -> StagePlan:
     """The stages for a method; ``steps`` limits the last one. Raises ``UsageError`` for another method or no steps.
 
     ``"least-squares"``: random sine features, frozen, their sum solved for (``bandwidth.Search``). ``"adam"``: Adam
     alone, on fresh points every step. ``"lbfgs"``: L-BFGS after a short run of Adam, which takes the network out of
     the start, where second-order information is of no use. ``"auto"``: least squares, and ``"lbfgs"`` where that stays
     above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise.
+    ``"gauss-newton"``: Gauss-Newton on a small network, widened where it stalls; on an ``own`` network as it is, and on
+    the user's number of points where they are ``placed``.
     """
     if steps is not None:
         expect_whole("steps", steps, 1)
@@ -39,6 +46,8 @@ def make_stages(method: str = "auto", steps: int | None = None, training: bool =
         raise UsageError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{suggest(method, METHODS)}")
     if method == "adam":
         return StagePlan(False, (Adam(steps=steps or ADAM_STEPS),), "Adam on fresh points every step, as asked")
+    if method == "gauss-newton":
+        return StagePlan(False, _second_order(steps, own, placed), "Gauss-Newton on all layers, as asked")
     if method == "least-squares":
         return StagePlan(True, (), "frozen sine features by least squares, as asked")
     warm = Adam(steps=min(WARM_UP, steps or WARM_UP), schedule="constant")
@@ -49,3 +58,13 @@ def make_stages(method: str = "auto", steps: int | None = None, training: bool =
         )
     why = "as asked" if method == "lbfgs" else "an argument was given that only training has"
     return StagePlan(False, stages, f"Adam to leave the start, then L-BFGS: {why}")
+
+
+def _second_order(steps: int | None, own: bool, placed: bool) -> tuple[Stage, ...]:
+    """Small first, wider where it stalls. ``steps`` are those of one size."""
+    last = GaussNewton(steps=steps or GAUSS_NEWTON_STEPS, density=0.0 if placed else GaussNewton.density)
+    if own:
+        return (last,)
+    first = replace(last, patience=PATIENCE)
+    between = replace(last, wider=GROWTH, patience=PATIENCE)
+    return (first, *[between] * (GROWTHS - 1), replace(last, wider=GROWTH))

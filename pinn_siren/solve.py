@@ -45,7 +45,8 @@ def solve(
 ) -> Solution:
     """Solve a problem with a network, a ``Siren`` unless given.
 
-    ``method``: ``"auto"``, ``"least-squares"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``); ``tolerance``: the
+    ``method``: ``"auto"``, ``"least-squares"``, ``"gauss-newton"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``);
+    ``tolerance``: the
     relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none unless given;
     ``steps``: of the last stage at most;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
@@ -62,7 +63,7 @@ def solve(
     started = time.perf_counter()
     plain = (network, points) == (None, None) and dtype == torch.float64 and conditions == "auto"
     training = not plain or bool(balance) or causal or resampling != "uniform"
-    plan = make_stages(method, steps, training)
+    plan = make_stages(method, steps, training, network is not None, points is not None)
     if plan.frozen and not plan.stages and (training or steps is not None):
         raise UsageError(
             "least-squares takes its own network, points and form of conditions, in float64: leave out network=, "
@@ -71,7 +72,7 @@ def solve(
     trainer = Trainer(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
-        balance=balance, causal=causal, resampling=resampling, watch=watch,
+        balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
     )  # fmt: skip
     found: Found | FoundPatches | None = None
     if plan.frozen:
