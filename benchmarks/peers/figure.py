@@ -61,8 +61,8 @@ def draw(path: Path, runs: Runs, titles: Mapping[str, str]) -> None:
         axis.set_ylabel("relative L2 error", fontsize=9)
     for axis in axes[-1]:
         axis.set_xlabel("seconds", fontsize=9)
-    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=min(columns + 1, len(handles) or 1), fontsize=9,
-                  frameon=False)  # fmt: skip
+    wide = min(columns + 1, len(handles) or 1)
+    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=wide, fontsize=9, frameon=False)
     figure.tight_layout(rect=(0, foot / (3 * rows + foot), 1, 1))
     figure.savefig(path, dpi=110)
     plt.close(figure)

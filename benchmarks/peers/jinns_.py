@@ -1,11 +1,11 @@
 """jinns (Gangloff and Jouvin 2024, arXiv:2412.14132): natural gradient and self-scaled Broyden in JAX.
 
 ``jinns``: ``vanilla_ngd`` as its notebook heat_equation_ngd states it: float64, a tanh network of two layers of 16, all
-of about 2000 points, a backtracking line search of 15 steps; its ridge ``gram_reg`` has to fit the problem: of
-1e-5 (the default), 1e-7, 1e-9 and 1e-11 on ``poisson`` and ``helmholtz_1_4`` the first stays above an error of 1, 1e-9 is
-best or as good. ``jinns, SSBroyden``: ``scale_by_SSBroyden_family``
-with its default zoom line search, as the tests and the article it follows (arXiv:2603.10599) use it. Conditions are in
-the output where they are zero (its ``output_transform``), in the loss otherwise. Sine where the solution oscillates.
+of about 2000 points, a backtracking line search of 15 steps. Its ridge ``gram_reg`` has to fit the problem: of 1e-5 (the
+default), 1e-7, 1e-9 and 1e-11 on ``poisson`` and ``helmholtz_1_4`` the default stayed above an error of 1, and 1e-9 was
+the best or as good. ``jinns, SSBroyden``: ``scale_by_SSBroyden_family`` (arXiv:2603.10599) with its default zoom line
+search. Conditions are in the output where they are zero (its ``output_transform``), in the loss otherwise. Sine where the
+solution oscillates.
 """
 
 from __future__ import annotations
