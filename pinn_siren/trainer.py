@@ -105,12 +105,20 @@ class Trainer:
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
         check(self.problem)
         self._coarse = () if self.problem.is_fit else tuple(resolution(self.scales, inside))
+        if self.points is not None:
+            self._warn_of_points(4)
         self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
         self._probe(system, model)
         inner = self.problem.domain.interior(64, Sampler(torch.Generator(device).manual_seed(1), self.dtype))
         for message in blindness(model, frozenset().union(*system.asked.values()), inner):
             warnings.warn(message, StatementWarning, stacklevel=3)
         self.seconds += time.perf_counter() - started
+
+    def _warn_of_points(self, level: int) -> None:
+        """Say once where points are too few: when they are asked for, else when training begins on them."""
+        for message in self._coarse:
+            warnings.warn(message, StatementWarning, stacklevel=level)
+        self._coarse = ()
 
     @property
     def model(self) -> Model:
@@ -162,9 +170,7 @@ class Trainer:
         if not isinstance(stage, Stage):
             what = f"the class {stage.__name__}" if isinstance(stage, type) else type(stage).__name__
             raise UsageError(f"run needs a stage, such as Adam(steps=1000); got {what}.")
-        for message in self._coarse:
-            warnings.warn(message, StatementWarning, stacklevel=2)
-        self._coarse = ()
+        self._warn_of_points(3)
         started, steps = time.perf_counter(), self.steps
         if self._resumed is None:
             stage.prepare(self.objective)
