@@ -25,6 +25,7 @@ from .problem import Problem
 from .scales import Scales
 from .siren import Siren
 from .system import System
+from .threads import at_most
 
 LEAST = 3.0
 """The least bandwidth, in radians per half-width."""
@@ -38,6 +39,8 @@ unknowns at all."""
 FRESH = 1000
 FEWEST, MOST = 300, 4500
 """Unknowns of the first and of the largest system."""
+ONE_THREAD = 1000
+"""Unknowns up to which a solve has one thread."""
 FLOOR = 2e-14
 ROUNDING = 1e-14
 """No error is estimated below this: evaluating the field rounds."""
@@ -219,6 +222,10 @@ class Search:
 
     def attempt(self, width: int, bandwidth: dict[str, float]) -> Attempt:
         """Solve with one set of features."""
+        with at_most(1 if width * self._unknowns <= ONE_THREAD else torch.get_num_threads()):
+            return self._attempt(width, bandwidth)
+
+    def _attempt(self, width: int, bandwidth: dict[str, float]) -> Attempt:
         started = time.perf_counter()
         torch_generator = torch.Generator().manual_seed(self.seed)
         onto = None if self._symbol is None else self._symbol.onto

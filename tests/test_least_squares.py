@@ -39,6 +39,7 @@ from pinn_siren.optimizers.least_squares import collocation
 from pinn_siren.optimizers.least_squares import solve as least_squares
 from pinn_siren.scales import measure_scales
 from pinn_siren.system import System
+from pinn_siren.threads import at_most
 
 SQUARE, STRIP = Box(x=(-1, 1), y=(0, 1)), Box(x=(0, 1), t=(0, 1))
 
@@ -364,3 +365,11 @@ def test_a_saved_search_loads_bit_for_bit(tmp_path):
     solution.save(tmp_path / "kept")
     at = np.array([[0.1, 0.2], [-0.7, 0.9]])
     np.testing.assert_array_equal(Solution.load(tmp_path / "kept")(at), solution(at))
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match="inside"), at_most(1):
+        assert torch.get_num_threads() == 1
+        raise ValueError("inside")
+    assert torch.get_num_threads() == before
