@@ -3,8 +3,8 @@
     python benchmarks/conditions.py --steps 300 --seeds 3
     python benchmarks/conditions.py --rows --budget 8 --seeds 3
 
-writes results/conditions.md: Adam and L-BFGS at equal steps; with ``--rows`` results/conditions_rows.md: Gauss-Newton at
-equal seconds on the problems of ``rows.py`` that hold values.
+writes results/conditions.md: Adam and L-BFGS at equal steps; with ``--rows`` results/conditions_rows.md: Gauss-Newton
+at equal seconds on the problems of ``rows.py`` that hold values.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def by_rows(options: argparse.Namespace) -> None:
         soft, built = (statistics.median(errors[kind]) for kind in ("soft", "auto"))
         lines.append(f"| {row.title} | {_shown(errors['soft'])} | {_shown(errors['auto'])} | {built / soft:.2g} |")
         print(lines[-1], flush=True)
-    lines += ["", f"Relative L2 errors, median [range] of {options.seeds} seeds, against the exact solution; Gauss-Newton, "
-              f"{options.budget:g} seconds each; {platform.machine()} CPU, {torch.get_num_threads()} threads, float64, torch "
-              f"{torch.__version__}. Made by `python benchmarks/conditions.py --rows --budget {options.budget:g} "
-              f"--seeds {options.seeds}`.", ""]  # fmt: skip
+    lines += ["", f"Relative L2 errors, median [range] of {options.seeds} seeds, against the exact solution; "
+              f"Gauss-Newton, {options.budget:g} seconds each; {platform.machine()} CPU, {torch.get_num_threads()} "
+              f"threads, float64, torch {torch.__version__}. Made by `python benchmarks/conditions.py --rows --budget "
+              f"{options.budget:g} --seeds {options.seeds}`.", ""]  # fmt: skip
     (ROOT / "results" / "conditions_rows.md").write_text("\n".join(lines), encoding="utf-8")
 
 
