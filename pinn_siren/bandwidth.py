@@ -175,10 +175,13 @@ class Search:
                 len(rungs) > 2 and needed * self._unknowns > HOPELESS * MOST
             ):
                 return "size"
-            grown = int(min(max(needed, LEAST_GROWTH * best.width), FARTHEST * best.width, MOST / self._unknowns))
-            grown = grown // 2 * 2
-            if time.perf_counter() + best.seconds * (grown / best.width) ** 3 > self.deadline:
+            wanted = min(max(needed, LEAST_GROWTH * best.width), FARTHEST * best.width, MOST / self._unknowns)
+            # The work grows as the cube: what the time left allows.
+            left = max(self.deadline - time.perf_counter(), 0.0) / best.seconds
+            affordable = best.width * left ** (1 / 3) if left < math.inf else math.inf
+            if affordable < LEAST_GROWTH * best.width:
                 return "budget"
+            grown = int(min(wanted, affordable)) // 2 * 2
             share = (grown / best.width) ** (0.5 / len(axes))
             best = self.attempt(grown, {a: share * r for a, r in best.bandwidth.items()})
 
