@@ -28,11 +28,11 @@ def gradient(field: Field, stencil: Stencil = "spectral") -> Field:
     """``(nx, ny, channels, 2)``: the gradient a pixel.
 
     ``"spectral"``: of the cosine series through all pixels, right up to the shortest wave that they hold.
-    ``"compact"``: Sobel's, divided by its gain of 8 so that long waves come out right; a wave of wavenumbers (k, l) has
-    its x derivative damped by ``sin(k) / k cos(l / 2)^2``.
+    ``"compact"``: Sobel's, divided by its gain of 8 so that long waves come out right; the x derivative of a wave of
+    wavenumbers (k, l) is damped by ``sin(k) / k cos(l / 2)^2``.
     """
     if _known(stencil) == "compact":
-        return np.stack([ndimage.sobel(field, axis=a, mode="mirror") / 8 for a in (0, 1)], axis=-1)
+        return np.stack([_sobel(field, a) for a in (0, 1)], axis=-1)
     return np.stack([_derivative(field, a, 1) for a in (0, 1)], axis=-1)
 
 
@@ -71,6 +71,12 @@ def mixed(one: Field, other: Field) -> Field:
     """
     stronger = (one**2).sum(-1).max(-1) >= (other**2).sum(-1).max(-1)
     return np.asarray(np.where(stronger[..., None, None], one, other))
+
+
+def _sobel(field: Field, axis: int) -> Field:
+    """A central difference along one axis, averaged along the other."""
+    slope = ndimage.correlate1d(field, [-0.5, 0, 0.5], axis=axis, mode="mirror")
+    return np.asarray(ndimage.correlate1d(slope, [0.25, 0.5, 0.25], axis=1 - axis, mode="mirror"))
 
 
 def _derivative(field: Field, axis: int, order: int) -> Field:

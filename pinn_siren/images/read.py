@@ -17,12 +17,14 @@ FEWEST = 8
 """Pixels along a side at least: fewer have neither derivatives nor a structure to compare."""
 
 
-def read_image(source: str, size: int | None = None, gray: bool = False) -> NDArray[np.float64]:
+def read_image(
+    source: str, size: int | None = None, gray: bool = False, shape: tuple[int, int] | None = None
+) -> NDArray[np.float64]:
     """``(nx, ny, channels)`` intensities in [0, 1], x to the right, y upward: of a file, or one of ``NAMES``.
 
-    ``size``: pixels along the longer side at most, by averaging; ``gray``: one channel, of the luminance; else one or
-    three, without transparency. Needs the extra ``signals``. Raises ``ProblemError`` for a file that is missing or no
-    image, and for images of fewer than 8 pixels along a side.
+    ``size``: pixels along the longer side at most, by averaging; ``shape``: ``(nx, ny)`` to stretch it to; ``gray``:
+    one channel, of the luminance; else one or three, without transparency. Needs the extra ``signals``. Raises
+    ``ProblemError`` for a file that is missing or no image, and for images of fewer than 8 pixels along a side.
     """
     skimage = extra("skimage", "Reading images", "signals")
     if size is not None and size < FEWEST:
@@ -42,9 +44,11 @@ def read_image(source: str, size: int | None = None, gray: bool = False) -> NDAr
     rows, columns = table.shape[:2]
     if min(rows, columns) < FEWEST:
         raise ProblemError(f"{source} has {columns} x {rows} pixels: an image needs {FEWEST} along each side at least.")
-    if size is not None and size < max(rows, columns):
-        shape = [max(FEWEST, round(n * size / max(rows, columns))) for n in (rows, columns)]
-        table = skimage.transform.resize(table, shape, anti_aliasing=True)
+    if shape is None and size is not None and size < max(rows, columns):
+        nx, ny = (max(FEWEST, round(n * size / max(rows, columns))) for n in (columns, rows))
+        shape = nx, ny
+    if shape is not None:
+        table = skimage.transform.resize(table, shape[::-1], anti_aliasing=True)
     return np.ascontiguousarray(table[::-1].transpose(1, 0, 2))
 
 
