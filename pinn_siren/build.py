@@ -25,7 +25,7 @@ GAUSS = {1: 400, 2: 128, 3: 40}
 WIDTH, DEPTH, HIDDEN_OMEGA = 48, 3, 30.0
 SIGNAL_DEPTH, WIDEST = 4, 256
 """Layers of the network of a signal, which has about three weights a value up to this width."""
-SHARE, LARGEST = 1 / 8, 16_384
+SHARE, LARGEST = 1 / 8, 8_192
 """The part of a signal that a step sees, and the most values of it: in the same time, small steps gain more."""
 
 

@@ -102,6 +102,24 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Inspect:
+    """Show what goes on inside the network of problem files, at the start and after training: layers.png."""
+
+    files: Files
+    """Problem files: Python files that set `problem`."""
+    out: Folder = None
+    """Folder of the results; results/<file name> unless given."""
+    steps: int = 500
+    """Steps of Adam between the two."""
+    seed: int = 0
+    """Seed of weights and points."""
+    device: Device = None
+    """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
+    quiet: Flag = False
+    """No progress."""
+
+
+@dataclass(frozen=True)
 class New:
     """Write a commented problem file to start from; it runs as it is."""
 
@@ -122,8 +140,8 @@ class Completion:
 
 
 COMMANDS: dict[str, type] = {
-    "solve": Solve, "check": Check, "reference": Reference, "verify": Verify, "plot": Plot, "new": New,
-    "completion": Completion,
+    "solve": Solve, "check": Check, "reference": Reference, "verify": Verify, "plot": Plot, "inspect": Inspect,
+    "new": New, "completion": Completion,
 }  # fmt: skip
 
 Command = (
@@ -132,6 +150,7 @@ Command = (
     | Annotated[Reference, tyro.conf.subcommand("reference")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Plot, tyro.conf.subcommand("plot")]
+    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[New, tyro.conf.subcommand("new")]
     | Annotated[Completion, tyro.conf.subcommand("completion")]
 )

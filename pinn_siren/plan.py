@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from .errors import UsageError, expect_whole, suggest
 from .optimizers import LBFGS, Adam, Stage
+from .problem import Problem
 
 METHODS = ("auto", "least-squares", "lbfgs", "adam")
 WARM_UP = 200
@@ -23,6 +26,11 @@ class StagePlan:
     frozen: bool
     stages: tuple[Stage, ...]
     reason: str
+
+
+def precision(problem: Problem) -> torch.dtype:
+    """The numbers that training computes with: float32 for a signal, which is itself known to a few digits."""
+    return torch.float32 if problem.is_signal else torch.float64
 
 
 def make_stages(

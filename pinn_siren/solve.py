@@ -13,7 +13,7 @@ from .ansatz.derive import Choice
 from .balance import BalanceName
 from .bandwidth import Found, Search
 from .errors import ResidualError, UsageError, expect_positive
-from .plan import SEARCH_SECONDS, TRAINED, make_stages
+from .plan import SEARCH_SECONDS, TRAINED, make_stages, precision
 from .problem import Problem
 from .resampling import ResamplingName
 from .solution import Solution
@@ -58,8 +58,7 @@ def solve(
     plain = (network, points) == (None, None) and dtype in (None, torch.float64) and conditions == "auto"
     training = not plain or bool(balance) or causal or resampling != "uniform"
     plan = make_stages(method, steps, training, problem.is_signal)
-    # A signal is known to a few digits itself.
-    dtype = dtype or (torch.float32 if problem.is_signal and not plan.frozen else torch.float64)
+    dtype = dtype or (torch.float64 if plan.frozen else precision(problem))
     if plan.frozen and not plan.stages and (training or steps is not None):
         raise UsageError(
             "least-squares takes its own network, points and form of conditions, in float64: leave out network=, "

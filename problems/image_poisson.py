@@ -17,6 +17,7 @@ from pinn_siren.images import (
     columns,
     discrete_poisson,
     divergence,
+    finer,
     gradient,
     laplacian,
     mixed,
@@ -48,19 +49,23 @@ def problem(
         resolution: Pixels along the longer side of render.png.
     """
     image = read_image(input, size, gray or blend is not None)
-    slopes, curvature = gradient(image, stencil), laplacian(image, stencil)
+    # A network could hide waves between pixels: of the cosine series the derivatives are known there too.
+    times = 2 if stencil == "spectral" else 1
+    fine = finer(image, times)
+    slopes, curvature = gradient(fine, stencil) * times, laplacian(fine, stencil) * times**2
     if blend is not None:
-        slopes = mixed(slopes, gradient(read_image(blend, size, True, image.shape[:2]), stencil))
-        curvature = divergence(slopes)
+        other = finer(read_image(blend, size, True, image.shape[:2]), times)
+        slopes = mixed(slopes, gradient(other, stencil) * times)
+        curvature = divergence(slopes) * times
     kind = picture_class(image)
     if of == "gradient":
-        conditions = [Data(pixels(image), columns(slopes), of="grad")]
-        classical = discrete_poisson(divergence(slopes))
+        conditions = [Data(pixels(fine) / times, columns(slopes), of="grad")]
+        classical = discrete_poisson(divergence(slopes[::times, ::times]))
     else:
         # The image goes on as its mirror image: without a condition at the edge any harmonic field would be free.
         edges = [Neumann(0, output=name) for name in kind.outputs]
-        conditions = [Data(pixels(image), columns(curvature), of="laplacian"), *edges]
-        classical = discrete_poisson(curvature)
+        conditions = [Data(pixels(fine) / times, columns(curvature), of="laplacian"), *edges]
+        classical = discrete_poisson(curvature[::times, ::times])
     return kind(
         domain=box_of(image),
         conditions=conditions,

@@ -18,6 +18,7 @@ from pinn_siren.images import (
     columns,
     discrete_poisson,
     divergence,
+    finer,
     gradient,
     laplacian,
     mixed,
@@ -50,6 +51,15 @@ def test_spectral_derivatives_are_those_of_the_cosines():
     u, slopes, curvature = waves()
     assert np.abs(gradient(u) - slopes).max() < 1e-12
     assert np.abs(laplacian(u) - curvature).max() < 1e-12
+
+
+def test_a_finer_grid_has_the_same_cosines():
+    x, y = np.meshgrid(np.arange(49) / 3, np.arange(70) / 3, indexing="ij")
+    k, m = 3 * np.pi / 16, 5 * np.pi / 23
+    assert np.abs(finer(waves()[0], 3)[..., 0] - np.cos(k * x) * np.cos(m * y) - 0.3).max() < 1e-12
+    image = read_image("camera", 20)
+    assert np.abs(finer(image, 2)[::2, ::2] - image).max() < 1e-12
+    assert np.array_equal(finer(image, 1).shape, image.shape) and np.abs(finer(image, 1) - image).max() < 1e-12
 
 
 def test_compact_derivatives_have_the_scale_of_a_ramp_and_of_a_parabola():
