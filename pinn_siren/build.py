@@ -42,7 +42,8 @@ def build_model(
         inputs = len(axes) + len(built.periodic)
         # First-layer weights reach U(-1, 1) omega / inputs: half the highest wavenumber, the depth brings the rest.
         width, depth = default_size(problem)
-        omega = [inputs * top / 2] + [HIDDEN_OMEGA] * (depth - 1)
+        # A quarter of a signal's, so that it is smooth between its values too.
+        omega = [inputs * top / (4 if problem.is_signal else 2)] + [HIDDEN_OMEGA] * (depth - 1)
         generator = torch.Generator().manual_seed(seed)
         network = Siren(inputs, outputs, width=width, depth=depth, omega=omega, dtype=dtype, generator=generator)
         # An axis of lower wavenumbers is drawn out less, so that one omega serves all.
