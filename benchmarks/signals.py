@@ -24,7 +24,7 @@ from torch import nn
 
 from pinn_siren import MLP, Adam, Problem, Siren, Trainer
 from pinn_siren.files import load_problem
-from pinn_siren.plan import precision
+from pinn_siren.plan import DERIVATIVES_RATE, precision
 from pinn_siren.provenance import environment
 from pinn_siren.storage import make_folder, replacing, write_text
 
@@ -65,6 +65,7 @@ def other(activation: str, encoding: int = 0) -> Callable[[torch.Generator], nn.
 
 
 NOTEBOOK = Adam(steps=500, lr=1e-4, schedule="constant", warmup=0)
+SLOPES = Adam(steps=2500, lr=DERIVATIVES_RATE)
 ROWS = (
     Row("image", "image", "as its authors: 500 steps, lr 1e-4", NOTEBOOK, network=authors, whole=True),
     Row("image", "image, ReLU", "as its authors", NOTEBOOK, network=other("relu"), whole=True),
@@ -72,9 +73,9 @@ ROWS = (
     Row("image", "image, ReLU, encoded", "as its authors", NOTEBOOK, network=other("relu", 8), whole=True),
     Row("image", "image", "500 steps of the default", Adam(steps=500)),
     Row("image", "image", "default, 10 minutes", Adam(steps=4000), limit=600.0),
-    Row("image_poisson", "image from its gradient", "default", Adam(steps=2500)),
-    Row("image_poisson", "image from its Laplacian", "default", Adam(steps=2500), {"of": "laplacian"}),
-    Row("image_poisson", "gradients of two images", "default", Adam(steps=2500), {"blend": "moon"}),
+    Row("image_poisson", "image from its gradient", "default", SLOPES),
+    Row("image_poisson", "image from its Laplacian", "default", SLOPES, {"of": "laplacian"}),
+    Row("image_poisson", "gradients of two images", "default", SLOPES, {"blend": "moon"}),
     *(
         Row("inpainting", f"image from a tenth, prior: {prior}", "default", Adam(steps=2000), {"prior": prior})
         for prior in ("none", "tv", "hessian")
@@ -162,8 +163,8 @@ def table(runs: Runs, options: Options) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     foot = (
         f"camera, {options.size} pixels a side, at the pixels themselves; of an image from its derivatives the "
-        f"constant is fitted by least squares. {platform.machine()} CPU, {torch.get_num_threads()} threads, float32, torch "
-        f"{torch.__version__}, seed {options.seed}. Made by `python benchmarks/signals.py`.\n"
+        f"constant is fitted by least squares. {platform.machine()} CPU, {torch.get_num_threads()} threads, float32, "
+        f"torch {torch.__version__}, seed {options.seed}. Made by `python benchmarks/signals.py`.\n"
     )
     return HEAD + "\n".join(lines) + "\n\n" + foot
 

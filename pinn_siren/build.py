@@ -42,8 +42,10 @@ def build_model(
         inputs = len(axes) + len(built.periodic)
         # First-layer weights reach U(-1, 1) omega / inputs: half the highest wavenumber, the depth brings the rest.
         width, depth = default_size(problem)
-        # A quarter of a signal's, so that it is smooth between its values too.
-        omega = [inputs * top / (4 if problem.is_signal else 2)] + [HIDDEN_OMEGA] * (depth - 1)
+        # Less of a signal, so that it is smooth between its values too, and of one known by its derivatives, whose
+        # spectra reach higher than its own.
+        share = (8 if problem.of_derivatives else 4) if problem.is_signal else 2
+        omega = [inputs * top / share] + [HIDDEN_OMEGA] * (depth - 1)
         generator = torch.Generator().manual_seed(seed)
         network = Siren(inputs, outputs, width=width, depth=depth, omega=omega, dtype=dtype, generator=generator)
         # An axis of lower wavenumbers is drawn out less, so that one omega serves all.

@@ -126,6 +126,11 @@ class Problem(metaclass=_Stated):
         return self.samples >= SIGNAL
 
     @property
+    def of_derivatives(self) -> bool:
+        """Whether this is a fit whose data are derivatives alone."""
+        return self.is_fit and all(c.of != "value" for c in self.conditions if isinstance(c, Data))
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """The unknowns that the network represents: the outputs, unless ``observe`` makes outputs of others."""
         return self.outputs

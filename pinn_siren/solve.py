@@ -57,7 +57,7 @@ def solve(
     started = time.perf_counter()
     plain = (network, points) == (None, None) and dtype in (None, torch.float64) and conditions == "auto"
     training = not plain or bool(balance) or causal or resampling != "uniform"
-    plan = make_stages(method, steps, training, problem.is_signal)
+    plan = make_stages(method, steps, training, problem.is_signal, problem.of_derivatives)
     dtype = dtype or (torch.float64 if plan.frozen else precision(problem))
     if plan.frozen and not plan.stages and (training or steps is not None):
         raise UsageError(

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
-from pinn_siren import Siren, Trainer, solve
+from pinn_siren import Adam, Siren, Trainer, solve
 from pinn_siren.cli import main
 from pinn_siren.errors import ProblemError
 from pinn_siren.files import load_problem
@@ -29,6 +30,7 @@ from pinn_siren.images import (
     ssim,
 )
 from pinn_siren.images.read import upright
+from pinn_siren.verify import verify
 
 skimage = pytest.importorskip("skimage")
 FOLDER = Path(__file__).parent.parent.parent / "problems"
@@ -187,6 +189,53 @@ def test_derivatives_of_the_network_are_a_pixel():
     assert found.gradient.shape == (48, 48, 3, 2) and found.laplacian.shape == (48, 48, 3)
     one = solution.jet(pixels(problem.image)[77:78], ["x", "y", "laplacian"])
     assert found.gradient.reshape(-1, 3, 2)[77, 1, 0] == pytest.approx(float(one[1].x), rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:The conditions leave a constant free")
+@pytest.mark.parametrize("options, aim", [({}, (32, 42)), ({"stencil": "compact"}, (18, 32))])
+def test_an_image_comes_back_from_its_gradient(options, aim, tmp_path):
+    problem = made("image_poisson", size=32, **options)
+    assert problem.free_constant and problem.of_derivatives
+    network = Siren(2, 1, width=64, depth=3, omega=[12.0, 30, 30], generator=torch.Generator().manual_seed(5))
+    trainer = Trainer(problem, network, points=1000, seed=7, progress=False, device="cpu", dtype=torch.float32)
+    trainer.run(Adam(steps=300, lr=1e-3))
+    solution = trainer.solution()
+    report = solution.report
+    assert aim[0] < report.metrics["PSNR (dB)"] < aim[1], report
+    assert report.metrics["constant added, by least squares"] == pytest.approx(problem.image.mean(), abs=0.02)
+    assert report.metrics["discrete solve, PSNR (dB)"] > 28
+    assert report.reference_method == "five-point Poisson solve by cosine transform"
+    solution.save(tmp_path)
+    assert verify(tmp_path)[1] == []
+
+
+@pytest.mark.filterwarnings("ignore:The conditions leave a constant free")
+def test_what_is_known_of_an_image_is_true_of_its_cosine_series():
+    """The residual of the image itself vanishes, in the units of a pixel, whatever is known."""
+    for options in ({}, {"of": "laplacian"}):
+        problem = made("image_poisson", size=32, **options)
+        data = problem.conditions[0]
+        known = data.measured.numpy().reshape(63, 63, -1)[::2, ::2]
+        expected = laplacian(problem.image) if options else gradient(problem.image)[..., 0, :]
+        assert np.abs(known - expected).max() < 1e-12
+        assert data.coordinates.max() == 31
+    blended = made("image_poisson", size=32, blend="moon")
+    assert blended.named == "discrete solve" and blended.free_constant
+
+
+def test_a_prior_fills_in_what_is_not_given():
+    found = {}
+    for prior in ("none", "tv", "hessian"):
+        problem = made("inpainting", size=40, known=0.25, prior=prior)
+        assert int((problem.given > 0).sum()) <= 400 == len(problem.conditions[0].coordinates)
+        network = Siren(2, 1, width=48, depth=3, omega=[20.0, 30, 30], generator=torch.Generator().manual_seed(5))
+        trainer = Trainer(problem, network, seed=7, points=400, progress=False, device="cpu", dtype=torch.float32)
+        trainer.run(Adam(steps=200))
+        found[prior] = problem.metrics(trainer.solution())["PSNR (dB)"]
+    assert 16 < found["none"] < 28
+    assert min(found["tv"], found["hessian"]) > found["none"] + 0.3, found
+    with pytest.raises(ProblemError, match="share of the pixels"):
+        made("inpainting", known=0.0)
 
 
 @pytest.mark.parametrize("crop, says", [((0, 0, 99, 5), "crop must be"), ((5, 0, 5, 9), "crop must be")])
