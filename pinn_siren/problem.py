@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import torch
@@ -21,6 +22,7 @@ from .points import TIME, Points
 
 if TYPE_CHECKING:
     from .reference.grid import GridSolution
+    from .solution import Solution
 
 
 class _Stated(type):
@@ -112,6 +114,17 @@ class Problem(metaclass=_Stated):
     def observe(self, values: Tensor) -> Tensor:
         """``(n, fields) -> (n, outputs)``: what a user sees of the unknowns."""
         return values
+
+    def metrics(self, solution: Solution) -> dict[str, float]:
+        """Figures of merit that belong to this problem alone, by name, such as ``{"PSNR (dB)": 41.2}``.
+
+        The report prints and keeps them; no verdict rests on them.
+        """
+        return {}
+
+    def draw(self, solution: Solution, folder: Path) -> list[Path]:
+        """Write the problem's own pictures and files into a folder, beside ``figure.png``; returns their paths."""
+        return []
 
     @property
     def free_constant(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of a solution's error, and how it was made. Prints as a table, saves as ``report.json``."""
+    """What is known of a solution's error, and how it was made. Prints as a table, saves as ``report.json``.
+
+    ``metrics``: the problem's own figures (``Problem.metrics``).
+    """
 
     problem: str
     method: str
@@ -77,6 +80,7 @@ class Report:
     device: str
     threads: int
     interrupted: bool
+    metrics: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The report's fields by name."""
@@ -86,12 +90,11 @@ class Report:
     def from_json(cls, text: str) -> Report:
         """The report back from its JSON text. Raises ``TypeError`` or ``ValueError`` for another text."""
         plain = {k: v for k, v in json.loads(text).items() if k != "checksums"}
-        restored: dict[str, Any] = {k: math.inf if v == INFINITE else v for k, v in plain.items()}
-        return cls(**restored)
+        return cls(**_each(plain, lambda v: math.inf if v == INFINITE else v))
 
     def to_json(self, checksums: dict[str, str]) -> str:
         """The report as JSON text, infinities as ``"infinite"``, with the checksums of the stored arrays."""
-        plain = {k: INFINITE if isinstance(v, float) and not math.isfinite(v) else v for k, v in self.as_dict().items()}
+        plain = _each(self.as_dict(), lambda v: INFINITE if isinstance(v, float) and not math.isfinite(v) else v)
         return json.dumps({**plain, "checksums": checksums}, indent=2) + "\n"
 
     def __str__(self) -> str:
@@ -115,11 +118,17 @@ class Report:
             rows.append(("reference to the exact solution", f"{self.reference_to_exact:.2e}"))
         if self.max_error is not None:
             rows.append((f"largest error ({self.against})", f"{self.max_error:.2e}"))
+        rows += [(name, f"{value:.4g}") for name, value in self.metrics.items()]
         rows.append(("estimated error, from residuals", f"{self.estimate:.1e}"))
         rows.append(("seconds", f"{self.seconds:.1f} on {self.device}, {self.dtype}, {self.threads} threads"))
         rows.append(("seed", str(self.seed)))
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _each(named: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """A dictionary with every value changed, those of dictionaries in it too."""
+    return {k: _each(v, change) if isinstance(v, dict) else change(v) for k, v in named.items()}
 
 
 def shown_difference(difference: float, bar: float | None) -> str:
@@ -234,7 +243,9 @@ class Examination:
     fields: dict[str, NDArray[Any]]
 
 
-def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: int) -> Examination:
+def examine(
+    problem: Problem, evaluate: Evaluate, made: Provenance, parameters: int, metrics: dict[str, float]
+) -> Examination:
     """Compare fields with the exact solution and with finite differences, as far as there are any."""
     reference, why = None, None
     try:
@@ -263,6 +274,7 @@ def examine(problem: Problem, evaluate: Evaluate, made: Provenance, parameters: 
         reference_method=reference.method if reference else None,
         no_reference=why,
         parameters=parameters,
+        metrics=metrics,
         **asdict(made),
         **asdict(figures),
     )

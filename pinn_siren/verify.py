@@ -94,11 +94,15 @@ def _figures(report: Report, stored: StoredSolution, reference: Reference | None
     outputs = tuple(json.loads(stored.network_configuration)["outputs"])
     grid = GridSolution(stored.coordinates, {}, stored.weights)
     again = judge(grid, stored.fields, outputs, order, bar, report.tolerance)
-    return [
+    found = [
         f"{name} is {getattr(report, name)} in report.json; the stored fields give {getattr(again, name)}."
         for name in Figures.__dataclass_fields__
         if not _same(getattr(report, name), getattr(again, name))
     ]
+    recorded = json.loads(str(stored.attributes.get("metrics", "{}")))
+    if recorded != report.metrics:
+        found.append(f"metrics are {report.metrics} in report.json; solution.h5 has {recorded}.")
+    return found
 
 
 def _same(one: Any, other: Any) -> bool:

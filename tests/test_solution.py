@@ -1,4 +1,6 @@
 import json
+import math
+import re
 import warnings
 
 import numpy as np
@@ -297,3 +299,37 @@ def test_an_own_observe_is_what_a_user_sees(tmp_path):
     solution.save(tmp_path / "split")
     with pytest.raises(StorageError, match="observe"):
         Solution.load(tmp_path / "split")
+
+
+class Measured(Problem):
+    def residual(self, p, u):
+        return u.value - p.x
+
+    def metrics(self, solution):
+        return {"mean": solution([[0.25], [0.75]]).mean(), "perfect": math.inf}
+
+    def draw(self, solution, folder):
+        path = folder / "own.txt"
+        path.write_text(str(float(solution.jet([[0.5]]).x[0])))
+        return [path]
+
+
+def test_a_problem_adds_its_own_figures_and_files(tmp_path):
+    solution = solve(Measured(domain=Box(x=(0, 1))), device="cpu", progress=False)
+    assert solution.report.metrics == {"mean": pytest.approx(0.5), "perfect": math.inf}
+    assert re.search(r"mean +0\.5\n", str(solution.report))
+    solution.save(tmp_path)
+    assert float((tmp_path / "own.txt").read_text()) == pytest.approx(1)
+    assert Solution.load(tmp_path).report.metrics == solution.report.metrics
+    assert verify(tmp_path)[1] == []
+
+
+class Broken(Measured):
+    def metrics(self, solution):
+        return {"ratio": 1 / 0}
+
+
+def test_figures_that_cannot_be_had_do_not_cost_the_solution():
+    solution = solve(Broken(domain=Box(x=(0, 1))), device="cpu", progress=False)
+    with pytest.warns(UserWarning, match="metrics: ZeroDivisionError"):
+        assert solution.report.metrics == {}
