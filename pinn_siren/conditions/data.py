@@ -14,7 +14,7 @@ from ..domains import Sampler
 from ..errors import ProblemError, suggest
 from ..points import Points
 from ..spectra import of_points
-from .base import ConditionBase, Constraint, Fields, Parts, label_of, pick
+from .base import ConditionBase, Constraint, Fields, Norm, Parts, expect_norm, label_of, pick
 
 Of = Literal["value", "grad", "laplacian"]
 NOISE = 0.3
@@ -30,6 +30,7 @@ class Data(ConditionBase):
     ``points``: ``(n, d)``, a column an axis in the domain's order (``(n,)`` where there is one), or ``Points``;
     ``values``: ``(n,)``, or ``(n, space dims)`` for ``of="grad"``, in the units of the field (per length), complex
     where the problem is. Where there are more than the points asked for, every draw is a random part of them.
+    ``norm`` and ``size`` as for ``Condition``.
 
     A problem that states no ``residual`` is a fit of its data. Raises ``ProblemError`` for other shapes, values that
     are not finite or contradict each other at one point, and points outside the domain.
@@ -40,8 +41,11 @@ class Data(ConditionBase):
     of: Of = "value"
     output: str | None = None
     weight: float = 1.0
+    norm: Norm = 2
+    size: float | None = None
 
     def __post_init__(self) -> None:
+        expect_norm("Data", self.norm, self.size)
         kinds = get_args(Of)
         if self.of not in kinds:
             near = suggest(str(self.of), kinds)
@@ -120,7 +124,7 @@ class Data(ConditionBase):
         return [
             Constraint(
                 label_of(kind, None, self.output), self._sampling(problem), residual, self.weight, on_interior=True,
-                wavenumbers=wavenumbers, slack=NOISE,
+                wavenumbers=wavenumbers, slack=NOISE, norm=self.norm, size=self.size,
             )
         ]  # fmt: skip
 
