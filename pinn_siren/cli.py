@@ -173,7 +173,7 @@ def _reference(command: Reference, own: list[str]) -> int:
         write_reference(folder / "reference.h5", reference, {**environment(), "problem": type(problem).__name__}, title)
         draw_reference(folder / "reference.png", reference, title)
         rows[path.stem] = reference
-        return OK if reference.error is not None else FAILED
+        return OK if reference.error is not None or problem.one_grid else FAILED
 
     try:
         return _each(command.files, work)

@@ -49,6 +49,9 @@ class Problem(metaclass=_Stated):
     tuple, for validation only; ``ansatz``: ``(p, u) -> Jet``, conditions built into the output; ``reference``:
     ``cells -> GridSolution``, an own classical solver. Units are the user's; all lengths and times in the same ones.
 
+    ``one_grid``: the reference is known on one grid alone, as measured values are; it then has no order and no error
+    bar, and the verdict is left open. ``reference_method`` says what it is.
+
     Without a residual of its own, a problem with ``Data`` is a fit: its conditions are all that holds.
 
     Raises ``ProblemError`` for a statement that cannot be meant.
@@ -59,6 +62,7 @@ class Problem(metaclass=_Stated):
     stretches: ClassVar[bool] = False
     reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
     cut_method: ClassVar[str] = "finite differences on cut cells, second order, sparse LU"
+    one_grid: ClassVar[bool] = False
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()
@@ -191,7 +195,7 @@ class Problem(metaclass=_Stated):
     def classical_method(self) -> str:
         """What solves the reference: by name, for reports."""
         if self.reference is not None:
-            return "own reference"
+            return self.reference_method if self.one_grid else "own reference"
         return self.reference_method if isinstance(self.domain, Box) else self.cut_method
 
     def cells(self, resolution: int | None = None) -> dict[str, int]:

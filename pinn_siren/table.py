@@ -44,7 +44,8 @@ def reference_table(references: Mapping[str, Reference]) -> str:
         (
             name, r.method, " x ".join(map(str, r.finest.shape)),
             "-" if r.observed_order is None else f"{r.observed_order:.2f}",
-            "none: the grids do not converge" if r.error is None else f"{r.error:.1e}", f"{r.seconds:.2f}",
+            ("none: one grid" if len(r.levels) == 1 else "none: the grids do not converge") if r.error is None
+            else f"{r.error:.1e}", f"{r.seconds:.2f}",
         )
         for name, r in references.items()
     ]  # fmt: skip

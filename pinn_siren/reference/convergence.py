@@ -17,6 +17,11 @@ LEAST_ORDER = 0.5
 ROUNDING = 1e-12
 
 
+def single(grid: GridSolution, method: str, seconds: float) -> Reference:
+    """A reference on one grid: no order, no error bar."""
+    return Reference(method, (grid,), 0.0, None, None, seconds)
+
+
 def converge(
     solve_on: Callable[[dict[str, int]], GridSolution],
     cells: Mapping[str, int],
@@ -45,8 +50,10 @@ def estimate(levels: Sequence[GridSolution], formal_order: float = 2.0) -> tuple
     ``q = min(p, formal_order)`` (Roache 1994, doi 10.1115/1.2910291). Nodes that are NaN on any grid are left out.
 
     The bar is None where p < 0.5 or d1 = 0: the grids do not show convergence. Where the differences are at rounding
-    level there is no order to see, and the bar is that level.
+    level there is no order to see, and the bar is that level. One grid alone has neither.
     """
+    if len(levels) == 1:
+        return None, None
     if len(levels) != 3:
         raise UsageError(f"The observed order needs three grids, got {len(levels)}.")
     coarse, middle, fine = (_common(level, levels[0]) for level in levels)
