@@ -133,7 +133,7 @@ class Problem(metaclass=_Stated):
     @property
     def free_constant(self) -> bool:
         """Whether adding a constant to a solution gives another one; then the one of zero mean is meant."""
-        alone = self.is_fit and len(self.fields) == 1 and self.ansatz is None
+        alone = self.is_fit and self.ansatz is None
         return alone and all(leaves_constant(c) for c in self.conditions)
 
     def radiation(self) -> tuple[Coefficient | None, Coefficient | None]:

@@ -26,6 +26,8 @@ SMOOTHEST = 3.0
 """The least highest wavenumber, in units of 1 / half-width: about one oscillation over the domain."""
 GENEROUS = 3.0
 """The amplitude is taken this much larger: too large costs little, too small lets high frequencies fit the points."""
+PROBE, FLAT = 0.1, 1e-2
+"""The random field that residuals are linearized at; the slope, in units of the data, of one that is flat."""
 LINES, LINE = 8, 256
 """Lines sampled an axis and constraint, and points on each."""
 
@@ -72,8 +74,12 @@ def measure_scales(problem: Problem, seed: int = 0) -> Scales:
         else tuple(_held(block, bounds) for block in by_part[c.name])
         for c in constraints
     }
+    data = {c.name: _data(problem, c, sampler) for c in constraints}
     driven = {
-        c.name: max(d * r for d, r in zip(_data(problem, c, sampler), response[c.name], strict=True))
+        c.name: max(
+            d * r * _proportional(block, size, d)
+            for d, r, block, size in zip(data[c.name], response[c.name], by_part[c.name], sizes[c.name], strict=True)
+        )
         for c in constraints
     }
     amplitude = max(driven[c.name] * (GENEROUS if c.on_interior else 1.0) for c in constraints)
@@ -87,7 +93,7 @@ def _linearized(problem: Problem, c: Constraint, wavenumber: dict[str, float], s
     points = c.sample(200, sampler)
 
     def evaluate(plan: Plan) -> Linearization:
-        size = torch.tensor([0.1 * _symbol(key, wavenumber) for key in plan.keys], dtype=torch.float64)
+        size = torch.tensor([PROBE * _symbol(key, wavenumber) for key in plan.keys], dtype=torch.float64)
         raw = [
             tuple(Jet(u.channels * size[:, None], plan, p) for u in problem.random_fields(p, plan, sampler))
             for p in points
@@ -199,6 +205,15 @@ def _size(block: Linearization, wavenumber: dict[str, float]) -> float:
 def _data(problem: Problem, c: Constraint, sampler: Sampler) -> list[float]:
     """The root mean square of a constraint's sources or data, a part each."""
     return [math.sqrt(float(c.square(part))) for part in _at_zero(problem, c, c.sample(500, sampler)).T]
+
+
+def _proportional(block: Linearization, size: float, data: float) -> bool:
+    """Whether the residual answers the field as its linearization says.
+
+    One that a small field brings down from ``data``, though by its slope there only a large one would (a penalty
+    ``exp(-100 |u|)``, flat but at 0), says nothing of the field's size.
+    """
+    return PROBE * size > FLAT * data or 2 * math.sqrt(float(block.values.square().mean())) > data
 
 
 def _response(
