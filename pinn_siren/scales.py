@@ -26,8 +26,8 @@ SMOOTHEST = 3.0
 """The least highest wavenumber, in units of 1 / half-width: about one oscillation over the domain."""
 GENEROUS = 3.0
 """The amplitude is taken this much larger: too large costs little, too small lets high frequencies fit the points."""
-PROBE, FLAT = 0.1, 1e-2
-"""The random field that residuals are linearized at; the slope, in units of the data, of one that is flat."""
+PROBE, FAR = 0.1, 10.0
+"""The size of the random field that residuals are linearized at; a field this many times larger is far from it."""
 LINES, LINE = 8, 256
 """Lines sampled an axis and constraint, and points on each."""
 
@@ -77,8 +77,8 @@ def measure_scales(problem: Problem, seed: int = 0) -> Scales:
     data = {c.name: _data(problem, c, sampler) for c in constraints}
     driven = {
         c.name: max(
-            d * r * _proportional(block, size, d)
-            for d, r, block, size in zip(data[c.name], response[c.name], by_part[c.name], sizes[c.name], strict=True)
+            d * r * _proportional(block, d * r, d)
+            for d, r, block in zip(data[c.name], response[c.name], by_part[c.name], strict=True)
         )
         for c in constraints
     }
@@ -207,13 +207,13 @@ def _data(problem: Problem, c: Constraint, sampler: Sampler) -> list[float]:
     return [math.sqrt(float(c.square(part))) for part in _at_zero(problem, c, c.sample(500, sampler)).T]
 
 
-def _proportional(block: Linearization, size: float, data: float) -> bool:
-    """Whether the residual answers the field as its linearization says.
+def _proportional(block: Linearization, answer: float, data: float) -> bool:
+    """Whether a residual of size ``data`` speaks of a field as large as its slope says, ``answer``.
 
-    One that a small field brings down from ``data``, though by its slope there only a large one would (a penalty
-    ``exp(-100 |u|)``, flat but at 0), says nothing of the field's size.
+    One that a small random field halves already is no straight line there: a penalty such as exp(-100 |u|) is flat but
+    at zero, and says nothing of the field's size.
     """
-    return PROBE * size > FLAT * data or 2 * math.sqrt(float(block.values.square().mean())) > data
+    return answer <= FAR * PROBE or 2 * math.sqrt(float(block.values.square().mean())) >= data
 
 
 def _response(

@@ -111,7 +111,7 @@ def _npz(path: Path, count: int) -> Cloud:
         name = next((n for n in ("points", "vertices") if n in arrays), None)
         if name is None:
             raise ProblemError(f"expected the arrays points and normals, found {', '.join(arrays) or 'none'}.")
-        return Cloud(arrays[name], arrays["normals"] if "normals" in arrays else None)
+        return Cloud(arrays[name], arrays.get("normals"))
 
 
 def _mesh_file(path: Path, count: int) -> Cloud:
