@@ -1,4 +1,4 @@
-"""Pictures of shapes: the surface, and the distance on a slice through it."""
+"""Pictures of signals: a surface with the distance on slices, a sound with its spectrum, frames of a video."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .surface import Index
 if TYPE_CHECKING:
     from ..solution import Solution
     from .distance import SignedDistance
+    from .sound import Recording
 
 FACES = 40_000
 """Faces that are drawn at most: matplotlib sorts them all."""
@@ -57,3 +58,27 @@ def _paint_surface(axes: object, vertices: Real, faces: Index, bounds: dict[str,
     (x0, x1), (y0, y1), (z0, z1) = bounds.values()
     axes.set(xlim=(x0, x1), ylim=(y0, y1), zlim=(z0, z1), xlabel="x", ylabel="y", zlabel="z", title="u = 0")  # type: ignore[attr-defined]
     axes.set_box_aspect((x1 - x0, y1 - y0, z1 - z0))  # type: ignore[attr-defined]
+
+
+def draw_sound(path: Path, recording: Recording, played: Real) -> None:
+    """Writes a PNG: for each channel the recording and the solution, a close look at the loudest part, and both
+    spectra."""
+    channels = recording.channels
+    figure = Figure(figsize=(15, 3.2 * len(channels) + 0.6), dpi=130, layout="constrained")
+    panels = figure.subplots(len(channels), 3, squeeze=False)
+    times, count = recording.times, len(recording.times)
+    frequencies = np.fft.rfftfreq(count, 1 / recording.rate)
+    for row, name, told, heard in zip(panels, channels, recording.samples.T, played.T, strict=True):
+        loudest, wide = int(np.abs(told).argmax()), max(50, round(0.01 * recording.rate))
+        close = slice(max(0, loudest - wide), loudest + wide)
+        for axes, part in ((row[0], slice(None)), (row[1], close)):
+            axes.plot(times[part], told[part], color="0.6", linewidth=2.5, label="recording")
+            axes.plot(times[part], heard[part], color="C0", linewidth=0.8, label="solution")
+            axes.plot(times[part], (heard - told)[part], color="C3", linewidth=0.8, label="difference")
+            axes.set(xlabel="time (s)", ylabel=f"{name} (full scale 1)")
+        row[0].legend(loc="upper right", fontsize=8)
+        for values, colour in ((told, "0.6"), (heard, "C0"), (heard - told, "C3")):
+            row[2].loglog(frequencies[1:], np.abs(np.fft.rfft(values))[1:] * 2 / count + 1e-12, color=colour, lw=0.8)
+        row[2].set(xlabel="frequency (Hz)", ylabel="amplitude", ylim=(1e-8, None))
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
