@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .coefficients import Coefficient, call, values
-from .conditions import PML, ConditionBase, Constraint, Data, Place, leaves_constant, unique_names
+from .conditions import PML, ConditionBase, Constraint, Data, Place, Raster, leaves_constant, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
@@ -108,7 +108,7 @@ class Problem(metaclass=_Stated):
     @property
     def is_fit(self) -> bool:
         """Whether there is no equation, and data to fit."""
-        return type(self).residual is Problem.residual and any(isinstance(c, Data) for c in self.conditions)
+        return type(self).residual is Problem.residual and any(isinstance(c, Data | Raster) for c in self.conditions)
 
     @property
     def fields(self) -> tuple[str, ...]:

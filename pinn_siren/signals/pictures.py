@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..solution import Solution
     from .distance import SignedDistance
     from .sound import Recording
+    from .video import Video
 
 FACES = 40_000
 """Faces that are drawn at most: matplotlib sorts them all."""
@@ -80,5 +81,30 @@ def draw_sound(path: Path, recording: Recording, played: Real) -> None:
         for values, colour in ((told, "0.6"), (heard, "C0"), (heard - told, "C3")):
             row[2].loglog(frequencies[1:], np.abs(np.fft.rfft(values))[1:] * 2 / count + 1e-12, color=colour, lw=0.8)
         row[2].set(xlabel="frequency (Hz)", ylabel="amplitude", ylim=(1e-8, None))
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def draw_video(path: Path, problem: Video, solution: Solution, psnr: Real) -> None:
+    """Writes a PNG: three frames of the video, of the solution and the difference, and each frame's PSNR."""
+    count, rows, columns, _ = problem.frames.shape
+    shown = sorted({0, count // 2, count - 1})
+    height = 3.6 * rows / columns
+    figure = Figure(figsize=(12, (height + 0.4) * len(shown) + 2.6), dpi=130, layout="constrained")
+    panels = figure.add_gridspec(len(shown) + 1, 3, height_ratios=[height] * len(shown) + [2.2])
+    for row, number in enumerate(shown):
+        told, heard = problem.frames[number] / 255.0, problem.frame(solution, number)
+        # Ten times the difference around grey: what is left of it would not show otherwise.
+        for k, (title, picture) in enumerate(
+            {"video": told, "solution": heard, "difference x 10": np.clip(0.5 + 10 * (heard - told), 0, 1)}.items()
+        ):
+            axes = figure.add_subplot(panels[row, k])
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_title(f"{title}, frame {number}", fontsize=9)
+            axes.set_axis_off()
+    axes = figure.add_subplot(panels[len(shown), :])
+    axes.plot(problem.nodes["t"], psnr, marker=".")
+    axes.set(xlabel="time (s)", ylabel="PSNR (dB)")
+    axes.grid(alpha=0.3)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
