@@ -136,9 +136,10 @@ def _solve(command: Solve, own: list[str]) -> int:
         checkpoint = folder / "checkpoint.pt"
         if command.resume and not checkpoint.exists():
             print(f"{path}: there is no {checkpoint} to go on from: starting anew", file=sys.stderr)
+        dtype = None if command.dtype is None else DTYPES[command.dtype]
         solution = solve(
             problem, method=command.method, tolerance=command.tolerance, steps=command.steps, points=command.points,
-            budget=command.budget, seed=command.seed, device=command.device, dtype=DTYPES[command.dtype],
+            budget=command.budget, seed=command.seed, device=command.device, dtype=dtype,
             progress=not command.quiet, checkpoint=checkpoint, resume=command.resume,
             conditions=command.conditions, balance=command.balance, causal=command.causal,
             resampling=command.resampling,

@@ -15,6 +15,9 @@ Count = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint=""
 Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS", help_behavior_hint="")]
 Device = Annotated[str | None, tyro.conf.arg(metavar="DEVICE", help_behavior_hint="")]
 Balance = Annotated[Literal["gradients"] | None, tyro.conf.arg(metavar="gradients", help_behavior_hint="")]
+Precision = Annotated[
+    Literal["float64", "float32"] | None, tyro.conf.arg(metavar="{float64,float32}", help_behavior_hint="")
+]
 Strictness = Annotated[Literal["certified"] | None, tyro.conf.arg(metavar="certified", help_behavior_hint="")]
 Shell = Annotated[
     tyro.conf.Positional[Literal["bash", "zsh"] | None], tyro.conf.arg(metavar="{bash,zsh}", help_behavior_hint="")
@@ -44,8 +47,8 @@ class Solve:
     """Seed of weights and points."""
     device: Device = None
     """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
-    dtype: Literal["float64", "float32"] = "float64"
-    """Precision of network and points."""
+    dtype: Precision = None
+    """Precision of network and points: float64, but float32 for a fit of very many values, unless given."""
     conditions: Literal["auto", "hard", "soft"] = "auto"
     """Conditions built into the output where geometry allows, all of them, or none."""
     balance: Balance = None

@@ -25,20 +25,24 @@ class StagePlan:
     reason: str
 
 
-def make_stages(method: str = "auto", steps: int | None = None, training: bool = False) -> StagePlan:
+def make_stages(
+    method: str = "auto", steps: int | None = None, training: bool = False, signal: bool = False
+) -> StagePlan:
     """The stages for a method; ``steps`` limits the last one. Raises ``UsageError`` for another method or no steps.
 
     ``"least-squares"``: random sine features, frozen, their sum solved for (``bandwidth.Search``). ``"adam"``: Adam
     alone, on fresh points every step. ``"lbfgs"``: L-BFGS after a short run of Adam, which takes the network out of
     the start, where second-order information is of no use. ``"auto"``: least squares, and ``"lbfgs"`` where that stays
-    above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise.
+    above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise;
+    ``"adam"`` where the problem is a ``signal``.
     """
     if steps is not None:
         expect_whole("steps", steps, 1)
     if method not in METHODS:
         raise UsageError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{suggest(method, METHODS)}")
-    if method == "adam":
-        return StagePlan(False, (Adam(steps=steps or ADAM_STEPS),), "Adam on fresh points every step, as asked")
+    if method == "adam" or (method == "auto" and signal):
+        why = ", as asked" if method == "adam" else ": a signal of very many values, of which each step takes others"
+        return StagePlan(False, (Adam(steps=steps or ADAM_STEPS),), f"Adam on fresh points every step{why}")
     if method == "least-squares":
         return StagePlan(True, (), "frozen sine features by least squares, as asked")
     warm = Adam(steps=min(WARM_UP, steps or WARM_UP), schedule="constant")

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .solution import Solution
 
 
+SIGNAL = 2_000
+"""A fit of so many values is of a signal: it holds more than sine features of frozen frequencies represent."""
+
+
 class _Stated(type):
     """Turns a second ``@dataclass`` into a message: subclasses of Problem are dataclasses already."""
 
@@ -109,6 +113,17 @@ class Problem(metaclass=_Stated):
     def is_fit(self) -> bool:
         """Whether there is no equation, and data to fit."""
         return type(self).residual is Problem.residual and any(isinstance(c, Data | Raster) for c in self.conditions)
+
+    @cached_property
+    def samples(self) -> int:
+        """The values that a fit represents, at most at one condition's points; 0 where there is an equation."""
+        data = [c for c in self.conditions if isinstance(c, Data)] if self.is_fit else []
+        return max((len(c.coordinates) for c in data), default=0)
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether this is a fit of very many values, such as an image's."""
+        return self.samples >= SIGNAL
 
     @property
     def fields(self) -> tuple[str, ...]:

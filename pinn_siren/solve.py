@@ -28,7 +28,7 @@ def solve(
     network: nn.Module | None = None,
     points: int | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype = torch.float64,
+    dtype: torch.dtype | None = None,
     seed: int = 0,
     budget: float | None = None,
     steps: int | None = None,
@@ -44,7 +44,7 @@ def solve(
 
     ``method``: ``"auto"``, ``"least-squares"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``); ``tolerance``: the
     relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none unless given;
-    ``steps``: of the last stage at most;
+    ``steps``: of the last stage at most; ``dtype``: float64, and float32 for a fit of very many values, unless given;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
     device and thread count; the others, ``conditions``, ``balance``, ``causal`` and ``resampling`` among them, as for
     ``Trainer``. ``exact`` never steers the solve: removing it leaves the weights bit for bit the same.
@@ -55,9 +55,11 @@ def solve(
     if budget is not None:
         expect_positive("budget, in seconds,", budget)
     started = time.perf_counter()
-    plain = (network, points) == (None, None) and dtype == torch.float64 and conditions == "auto"
+    plain = (network, points) == (None, None) and dtype in (None, torch.float64) and conditions == "auto"
     training = not plain or bool(balance) or causal or resampling != "uniform"
-    plan = make_stages(method, steps, training)
+    plan = make_stages(method, steps, training, problem.is_signal)
+    # A signal is known to a few digits itself.
+    dtype = dtype or (torch.float32 if problem.is_signal and not plan.frozen else torch.float64)
     if plan.frozen and not plan.stages and (training or steps is not None):
         raise UsageError(
             "least-squares takes its own network, points and form of conditions, in float64: leave out network=, "

@@ -91,7 +91,7 @@ class Trainer:
         balance = make_balance(self.balance, [c.name for c in system.constraints])
         model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed, built).to(device)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
-        inside = self.points or default_points(self.scales, count_parameters(model))
+        inside = self.points or default_points(self.problem, self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
         check(self.problem, self.scales, inside)
         self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
