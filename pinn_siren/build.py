@@ -25,8 +25,8 @@ GAUSS = {1: 400, 2: 128, 3: 40}
 WIDTH, DEPTH, HIDDEN_OMEGA = 48, 3, 30.0
 SIGNAL_DEPTH, WIDEST = 4, 256
 """Layers of the network of a signal, which has about three weights a value up to this width."""
-SHARE, LARGEST = 1 / 8, 16_384
-"""The part of a signal that a step sees, and the most values of it: in the same time, small steps gain more."""
+LARGEST = 16_384
+"""The most values of a signal that a step sees: in the same time, small steps gain more."""
 
 
 def build_model(
@@ -93,7 +93,7 @@ def default_points(problem: Problem, scales: Scales, parameters: int) -> int:
     Of a signal: a part of its values.
     """
     if problem.is_signal:
-        return min(LARGEST, max(1_000, round(SHARE * problem.samples)))
+        return min(LARGEST, max(1_000, round(problem.share * problem.samples)))
     waves = math.prod(4 * scales.wavenumber[a] * scales.half_width[a] / math.pi for a in scales.wavenumber)
     return int(min(20_000, max(1_000, 0.8 * parameters, waves)))
 

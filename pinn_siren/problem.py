@@ -54,7 +54,8 @@ class Problem(metaclass=_Stated):
     ``cells -> GridSolution``, an own classical solver. Units are the user's; all lengths and times in the same ones.
 
     ``one_grid``: the reference is known on one grid alone, as measured values are; it then has no order and no error
-    bar, and the verdict is left open. ``reference_method`` says what it is.
+    bar, and the verdict is left open. ``reference_method`` says what it is. ``share``: the part of a fit's very many
+    values that a step of training sees.
 
     Without a residual of its own, a problem with ``Data`` is a fit: its conditions are all that holds.
 
@@ -67,6 +68,7 @@ class Problem(metaclass=_Stated):
     reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
     cut_method: ClassVar[str] = "finite differences on cut cells, second order, sparse LU"
     one_grid: ClassVar[bool] = False
+    share: ClassVar[float] = 1 / 8
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()
@@ -117,8 +119,8 @@ class Problem(metaclass=_Stated):
     @cached_property
     def samples(self) -> int:
         """The values that a fit represents, at most at one condition's points; 0 where there is an equation."""
-        data = [c for c in self.conditions if isinstance(c, Data)] if self.is_fit else []
-        return max((len(c.coordinates) for c in data), default=0)
+        data = [c for c in self.conditions if isinstance(c, Data | Raster)] if self.is_fit else []
+        return max((c.count for c in data), default=0)
 
     @property
     def is_signal(self) -> bool:

@@ -94,6 +94,11 @@ class Data(ConditionBase):
         return found[:, None] if found.ndim == 1 else found.flatten(1)
 
     @property
+    def count(self) -> int:
+        """The number of points."""
+        return len(self.coordinates)
+
+    @property
     def _came(self) -> tuple[int, ...]:
         return tuple(np.shape(self.values)) if not isinstance(self.values, Tensor) else tuple(self.values.shape)
 

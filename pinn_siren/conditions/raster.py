@@ -25,9 +25,9 @@ LINES = 64
 class Raster(ConditionBase):
     """``u = unit * values`` on the nodes of a regular grid.
 
-    ``nodes``: axis to ascending coordinates, in the domain's order; ``values``: an array with a dimension an axis, and a
-    last one for the outputs where the problem has several, of floating point numbers or of integers. Each draw computes
-    the coordinates of random nodes, so that nothing of the grid's size is held but the values as they came.
+    ``nodes``: axis to ascending coordinates, in the domain's order; ``values``: an array with a dimension an axis, and
+    a last one for the outputs where the problem has several, of floating point numbers or of integers. Each draw
+    computes the coordinates of random nodes, so that nothing of the grid's size is held but the values as they came.
 
     Raises ``ProblemError`` for other shapes and values that are not finite.
     """

@@ -85,7 +85,8 @@ class Video(Problem):
     def nodes(self) -> dict[str, NDArray[np.float64]]:
         """The coordinates of pixels and frames."""
         count, rows, columns, _ = self.frames.shape
-        return {"x": np.arange(columns) * 1.0, "y": np.arange(rows) * 1.0, "t": np.arange(count) / self.rate}
+        axes = {"x": np.arange(columns), "y": np.arange(rows), "t": np.arange(count) / self.rate}
+        return {a: nodes.astype(np.float64) for a, nodes in axes.items()}
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """The frames themselves, thinned out where there are more than ``COMPARED`` pixels."""
