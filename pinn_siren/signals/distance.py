@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from ..conditions import Condition, ConditionBase, Data
+from ..conditions import Condition, ConditionBase, Data, Norm
 from ..domains import Box, Sampler
 from ..errors import NoReferenceError, ProblemError
 from ..jet import Jet
@@ -30,6 +30,8 @@ MARGIN = 0.15
 """Room around the cloud, in units of its longest side."""
 SHARPNESS = 100.0
 """How fast the penalty of zeros off the surface decays with the distance to it, per half a longest side."""
+RICHNESS = 4096
+"""Values that a surface is taken to hold, which the default network's width and points a step follow."""
 PROBES = 20_000
 """Points that figures are taken at, and points drawn on the extracted mesh."""
 NEAR = 0.05
@@ -48,6 +50,11 @@ class SignedDistance(Problem):
     resolution: int = 128
     distance: Callable[[Real], Real] | None = None
     reference_method: ClassVar[str] = "the nearest point of the cloud (KD-tree), signed by its normal"
+
+    @cached_property
+    def samples(self) -> int:
+        """As many values as a surface is taken to hold, at most: it is no richer for being sampled more densely."""
+        return min(RICHNESS, len(self.cloud.points))
 
     @cached_property
     def half(self) -> float:
@@ -128,16 +135,19 @@ def distance_problem(
 
 
 def distance_conditions(
-    cloud: Cloud, eikonal: float = 50.0, value: float = 3000.0, normal: float = 100.0, off: float = 100.0
-) -> list[ConditionBase]:
+    cloud: Cloud, eikonal: float = 50.0, value: float = 3000.0, normal: float = 100.0, off: float = 100.0,
+    walls: float = 50.0, norm: Norm = 1,
+) -> list[ConditionBase]:  # fmt: skip
     """The loss of Sitzmann et al. 2020 (arXiv 2006.09661, section 4.2), with the weights of its authors' code:
     the mean of ``50 | |grad u| - 1 | + 100 exp(-alpha |u|)`` in the box and of ``3000 |u| + 100 (1 - cos(grad u, n))``
     on the cloud, lengths in units of half the box's longest side, ``alpha`` = 100.
 
-    Without normals the last term is left out; either sign of u is a solution then. A weight of 0 leaves a term out.
+    One term is added, ``50 max(-du/dn, 0)`` on the box's sides: the distance to what lies inside grows outwards there,
+    while the equation alone is as well satisfied by fields that fold back towards the corners. Without normals the term
+    of the normals is left out; either sign of u is a solution then. A weight of 0 leaves a term out. ``norm=2`` takes
+    mean squares instead, of ``grad u - n`` on the cloud, which L-BFGS and Gauss-Newton minimize better.
     """
     half = max(high - low for low, high in cloud.bounds(MARGIN).values()) / 2
-    axes = ("x", "y", "z")
 
     def unit_slope(p: Points, u: Any) -> Tensor:
         return u.grad.norm(dim=1) - 1
@@ -148,14 +158,19 @@ def distance_conditions(
     def aligned(p: Points, u: Any) -> Tensor:
         return 1 - cosine_similarity(u.grad, p.normal)
 
+    def inwards(p: Points, u: Any) -> Tensor:
+        return torch.relu(-u.normal_derivative)
+
     points = torch.from_numpy(cloud.points)
-    stated: list[ConditionBase] = [Data(points, torch.zeros(len(points)), weight=value, norm=1, size=half)]
-    inside = [(unit_slope, eikonal), (nonzero, off)]
-    stated += [Condition(r, on="interior", weight=w, norm=1, size=1.0) for r, w in inside if w]
-    if cloud.normals is not None and normal:
-        oriented = Points(axes, points, torch.from_numpy(cloud.normals))
-        stated.append(Condition(aligned, on=oriented, weight=normal, norm=1, size=1.0))
-    return stated
+    stated: list[ConditionBase] = [Data(points, torch.zeros(len(points)), weight=value, norm=norm, size=half)]
+    terms: list[tuple[Any, Any, float]] = [
+        (unit_slope, "interior", eikonal), (nonzero, "interior", off), (inwards, None, walls)
+    ]  # fmt: skip
+    if cloud.normals is not None and normal and norm == 2:
+        stated.append(Data(points, torch.from_numpy(cloud.normals), of="grad", weight=normal, size=1.0))
+    elif cloud.normals is not None:
+        terms.append((aligned, Points(("x", "y", "z"), points, torch.from_numpy(cloud.normals)), normal))
+    return stated + [Condition(r, on=on, weight=w, norm=norm, size=1.0) for r, on, w in terms if w]
 
 
 def nearest(cloud: Cloud, x: Real) -> Real:
