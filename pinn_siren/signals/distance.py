@@ -32,8 +32,8 @@ SHARPNESS = 100.0
 """How fast the penalty of zeros off the surface decays with the distance to it, per half a longest side."""
 RICHNESS = 4096
 """Values that a surface is taken to hold, which the default network's width and points a step follow."""
-PROBES = 20_000
-"""Points that figures are taken at, and points drawn on the extracted mesh."""
+PROBES, DRAWN = 5000, 20_000
+"""Points in the box that figures are taken at, and points drawn on the extracted mesh at least."""
 NEAR = 0.05
 """The band around the surface, in units of half the longest side."""
 
@@ -122,15 +122,16 @@ def distance_problem(
 ) -> SignedDistance:
     """The problem of a cloud; the true ``distance`` is taken from its mesh unless given, ``weights`` go to
     ``distance_conditions``."""
-    if distance is None and cloud.mesh is not None:
-        mesh = cloud.mesh
-        distance = lambda x: mesh.level(torch.from_numpy(x)).numpy()  # noqa: E731
     known = distance
     stated: dict[str, Any] = {
         "domain": Box(**cloud.bounds(MARGIN)),
         "conditions": distance_conditions(cloud, **weights),
+        # The distance to a mesh takes too long on the grids of the files: the figures have it at fewer points.
         "exact": None if known is None else lambda p: torch.from_numpy(known(p.coordinates.double().cpu().numpy())),
     }
+    if distance is None and cloud.mesh is not None:
+        mesh = cloud.mesh
+        distance = lambda x: mesh.level(torch.from_numpy(x)).numpy()  # noqa: E731
     return SignedDistance(**stated, cloud=cloud, resolution=resolution, distance=distance)
 
 
@@ -187,7 +188,7 @@ def compared(vertices: Real, faces: Index, cloud: Cloud) -> dict[str, float]:
     The Chamfer distance is the mean of both mean distances to the nearest point. Two samplings of one surface have
     about half their spacing.
     """
-    drawn = from_surface(as_trimesh(vertices, faces), max(PROBES, len(cloud.points))).points
+    drawn = from_surface(as_trimesh(vertices, faces), max(DRAWN, len(cloud.points))).points
     there, back = cKDTree(drawn).query(cloud.points)[0], cKDTree(cloud.points).query(drawn)[0]
     chamfer = float(there.mean() + back.mean()) / 2
     return {

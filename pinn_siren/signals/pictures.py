@@ -33,20 +33,25 @@ def draw_shape(path: Path, problem: SignedDistance, solution: Solution, vertices
     figure = Figure(figsize=(15, 4.4), dpi=130, layout="constrained")
     panels = figure.add_gridspec(1, 4, width_ratios=[1.2, 1, 1, 1])
     _paint_surface(figure.add_subplot(panels[0], projection="3d"), vertices, faces, bounds)
-    longest = max(high - low for low, high in bounds.values())
-    for k, fixed in enumerate("zyx", 1):
+    slices = {fixed: _slice(problem, solution, fixed) for fixed in "zyx"}
+    most = max(np.abs(values).max() for _, values in slices.values())
+    longest = 2 * problem.half
+    for k, (fixed, (grid, values)) in enumerate(slices.items(), 1):
         axes = figure.add_subplot(panels[k])
         across, up = (a for a in "xyz" if a != fixed)
-        middle = sum(bounds[fixed]) / 2
-        grid = {a: np.linspace(*bounds[a], SLICE) if a != fixed else np.array([middle]) for a in "xyz"}
-        values = solution.on_grid(grid)["u"].squeeze("xyz".index(fixed)).T
-        levels = np.linspace(-longest / 2, longest / 2, 41)
-        painted = axes.contourf(grid[across], grid[up], values, levels, cmap="RdBu", extend="both")
+        painted = axes.contourf(grid[across], grid[up], values, np.linspace(-most, most, 41), cmap="RdBu")
         axes.contour(grid[across], grid[up], values, [0.0], colors="black", linewidths=1.5)
+        middle = grid[fixed][0] if abs(grid[fixed][0]) > 1e-3 * longest else 0.0
         axes.set(aspect="equal", xlabel=across, ylabel=up, title=f"u at {fixed} = {middle:.3g}")
-    figure.colorbar(painted, ax=figure.axes[-1], label="signed distance")
+    figure.colorbar(painted, ax=figure.axes[1:], label="signed distance", shrink=0.8)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def _slice(problem: SignedDistance, solution: Solution, fixed: str) -> tuple[dict[str, Real], Real]:
+    bounds = problem.domain.bounds
+    grid = {a: np.linspace(*bounds[a], SLICE) if a != fixed else np.array([sum(bounds[a]) / 2]) for a in "xyz"}
+    return grid, solution.on_grid(grid)["u"].squeeze("xyz".index(fixed)).T
 
 
 def _paint_surface(axes: object, vertices: Real, faces: Index, bounds: dict[str, tuple[float, float]]) -> None:
@@ -72,6 +77,7 @@ def draw_sound(path: Path, recording: Recording, played: Real) -> None:
     for row, name, told, heard in zip(panels, channels, recording.samples.T, played.T, strict=True):
         loudest, wide = int(np.abs(told).argmax()), max(50, round(0.01 * recording.rate))
         close = slice(max(0, loudest - wide), loudest + wide)
+        row[1].locator_params(nbins=5)
         for axes, part in ((row[0], slice(None)), (row[1], close)):
             axes.plot(times[part], told[part], color="0.6", linewidth=2.5, label="recording")
             axes.plot(times[part], heard[part], color="C0", linewidth=0.8, label="solution")

@@ -71,7 +71,7 @@ def bikes() -> Path:
 
 
 class Video(Problem):
-    """``(red, green, blue)(x, y, t)``, from 0 to 1: a video as a function of pixels and seconds, y downwards."""
+    """``(red, green, blue)(x, y, t)``, from 0 to 1: a video as a function of pixels and seconds, y upwards."""
 
     outputs = ("red", "green", "blue")
     one_grid = True
@@ -91,7 +91,7 @@ class Video(Problem):
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """The frames themselves, thinned out where there are more than ``COMPARED`` pixels."""
         step = int(np.ceil((self.frames[..., 0].size / COMPARED) ** (1 / 3)))
-        part = self.frames[::step, ::step, ::step].transpose(2, 1, 0, 3) / 255.0
+        part = upright(self.frames)[::step, ::step, ::step] / 255.0
         values = dict(zip(self.outputs, np.moveaxis(part, -1, 0), strict=True))
         return GridSolution({a: nodes[::step] for a, nodes in self.nodes.items()}, values)
 
@@ -99,7 +99,7 @@ class Video(Problem):
         """``(rows, columns, 3)``: a frame of the solution, from 0 to 1."""
         nodes = self.nodes
         shown = solution.on_grid({**nodes, "t": nodes["t"][[number]]})
-        return np.clip(np.stack([shown[name][:, :, 0].T for name in self.outputs], axis=-1), 0, 1)
+        return np.clip(np.stack([shown[name][:, ::-1, 0].T for name in self.outputs], axis=-1), 0, 1)
 
     def psnr(self, solution: Solution) -> NDArray[np.float64]:
         """``(frames,)``: the peak signal-to-noise ratio of every frame, in dB, frame by frame."""
@@ -125,13 +125,18 @@ class Video(Problem):
         return [folder / "psnr.csv", folder / "video.png"]
 
 
+def upright(frames: Frames) -> Frames:
+    """``(frames, rows, columns, 3)`` as ``(x, y, t, 3)``, the last row first."""
+    return frames[:, ::-1].transpose(2, 1, 0, 3)
+
+
 def video_problem(frames: Frames, rate: float) -> Video:
     """The problem of some frames: every step sees 0.4% of the pixels, as Sitzmann et al. 2020 (section 4.1) do."""
     count, rows, columns, _ = frames.shape
     nodes = {"x": np.arange(columns), "y": np.arange(rows), "t": np.arange(count) / rate}
     stated: dict[str, Any] = {
         "domain": Box(x=(0, columns - 1), y=(0, rows - 1), t=(0, (count - 1) / rate)),
-        "conditions": [Raster(nodes, frames.transpose(2, 1, 0, 3), unit=1 / 255)],
+        "conditions": [Raster(nodes, upright(frames), unit=1 / 255)],
     }
     return Video(**stated, frames=frames, rate=rate)
 
