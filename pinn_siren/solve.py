@@ -57,9 +57,11 @@ def solve(
     started = time.perf_counter()
     plain = (network, points) == (None, None) and dtype in (None, torch.float64) and conditions == "auto"
     training = not plain or bool(balance) or causal or resampling != "uniform"
-    plan = make_stages(method, steps, training, problem.is_signal)
+    # What is no problem is refused by the trainer, in its own words.
+    signal = isinstance(problem, Problem) and problem.is_signal
+    plan = make_stages(method, steps, training, signal)
     # A signal is known to a few digits itself.
-    dtype = dtype or (torch.float32 if problem.is_signal and not plan.frozen else torch.float64)
+    dtype = dtype or (torch.float32 if signal and not plan.frozen else torch.float64)
     if plan.frozen and not plan.stages and (training or steps is not None):
         raise UsageError(
             "least-squares takes its own network, points and form of conditions, in float64: leave out network=, "
