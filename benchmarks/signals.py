@@ -123,7 +123,9 @@ def run(row: Row, options: Options) -> dict[str, Any]:
     problem = make(size=options.size, **row.options)
     network = None if row.network is None else row.network(torch.Generator().manual_seed(options.seed))
     points = problem.samples if row.whole else None
-    trainer = Trainer(problem, network, seed=options.seed, points=points, dtype=precision(problem.is_signal), progress=False)
+    trainer = Trainer(
+        problem, network, seed=options.seed, points=points, dtype=precision(problem.is_signal), progress=False
+    )
     trainer.run(row.stage, budget=row.limit)
     metrics = problem.metrics(trainer.solution())
     scale = trainer.scales.amplitude**2

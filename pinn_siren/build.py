@@ -25,8 +25,8 @@ GAUSS = {1: 400, 2: 128, 3: 40}
 WIDTH, DEPTH, HIDDEN_OMEGA = 48, 3, 30.0
 SIGNAL_DEPTH, WIDEST = 4, 256
 """Layers of the network of a signal, which has about three weights a value up to this width."""
-SHARE, LARGEST = 1 / 8, 8_192
-"""The part of a signal that a step sees, and the most values of it: in the same time, small steps gain more."""
+LARGEST = 8_192
+"""The most values of a signal that a step sees: in the same time, small steps gain more."""
 
 
 def build_model(
@@ -40,12 +40,9 @@ def build_model(
         outputs = count * (1 + problem.complex_valued)
         # A periodic axis is a circle, in two inputs.
         inputs = len(axes) + len(built.periodic)
-        # First-layer weights reach U(-1, 1) omega / inputs: half the highest wavenumber, the depth brings the rest.
+        # First-layer weights reach U(-1, 1) omega / inputs: part of the highest wavenumber; the depth brings the rest.
         width, depth = default_size(problem)
-        # Less of a signal, so that it is smooth between its values too, and of one known by its derivatives, whose
-        # spectra reach higher than its own.
-        share = (8 if problem.of_derivatives else 4) if problem.is_signal else 2
-        omega = [inputs * top / share] + [HIDDEN_OMEGA] * (depth - 1)
+        omega = [inputs * top * problem.first_frequency] + [HIDDEN_OMEGA] * (depth - 1)
         generator = torch.Generator().manual_seed(seed)
         network = Siren(inputs, outputs, width=width, depth=depth, omega=omega, dtype=dtype, generator=generator)
         # An axis of lower wavenumbers is drawn out less, so that one omega serves all.
@@ -96,7 +93,7 @@ def default_points(problem: Problem, scales: Scales, parameters: int) -> int:
     Of a signal: a part of its values.
     """
     if problem.is_signal:
-        return min(LARGEST, max(1_000, round(SHARE * problem.samples)))
+        return min(LARGEST, max(1_000, round(problem.share * problem.samples)))
     waves = math.prod(4 * scales.wavenumber[a] * scales.half_width[a] / math.pi for a in scales.wavenumber)
     return int(min(20_000, max(1_000, 0.8 * parameters, waves)))
 

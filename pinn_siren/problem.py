@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .coefficients import Coefficient, call, values
-from .conditions import PML, ConditionBase, Constraint, Data, Place, leaves_constant, unique_names
+from .conditions import PML, ConditionBase, Constraint, Data, Place, Raster, leaves_constant, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
@@ -54,7 +54,8 @@ class Problem(metaclass=_Stated):
     ``cells -> GridSolution``, an own classical solver. Units are the user's; all lengths and times in the same ones.
 
     ``one_grid``: the reference is known on one grid alone, as measured values are; it then has no order and no error
-    bar, and the verdict is left open. ``reference_method`` says what it is.
+    bar, and the verdict is left open. ``reference_method`` says what it is. ``share``: the part of a fit's very many
+    values that a step of training sees.
 
     Without a residual of its own, a problem with ``Data`` is a fit: its conditions are all that holds.
 
@@ -67,6 +68,7 @@ class Problem(metaclass=_Stated):
     reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
     cut_method: ClassVar[str] = "finite differences on cut cells, second order, sparse LU"
     one_grid: ClassVar[bool] = False
+    share: ClassVar[float] = 1 / 8
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()
@@ -112,13 +114,13 @@ class Problem(metaclass=_Stated):
     @property
     def is_fit(self) -> bool:
         """Whether there is no equation, and data to fit."""
-        return type(self).residual is Problem.residual and any(isinstance(c, Data) for c in self.conditions)
+        return type(self).residual is Problem.residual and any(isinstance(c, Data | Raster) for c in self.conditions)
 
     @cached_property
     def samples(self) -> int:
         """The values that a fit represents, at most at one condition's points; 0 where there is an equation."""
-        data = [c for c in self.conditions if isinstance(c, Data)] if self.is_fit else []
-        return max((len(c.coordinates) for c in data), default=0)
+        data = [c for c in self.conditions if isinstance(c, Data | Raster)] if self.is_fit else []
+        return max((c.count for c in data), default=0)
 
     @property
     def is_signal(self) -> bool:
@@ -128,7 +130,14 @@ class Problem(metaclass=_Stated):
     @property
     def of_derivatives(self) -> bool:
         """Whether this is a fit whose data are derivatives alone."""
-        return self.is_fit and all(c.of != "value" for c in self.conditions if isinstance(c, Data))
+        known = [c for c in self.conditions if isinstance(c, Data | Raster)]
+        return self.is_fit and all(isinstance(c, Data) and c.of != "value" for c in known)
+
+    @property
+    def first_frequency(self) -> float:
+        """The part of the highest wavenumber that the network's first layer starts at, unless given: depth brings the
+        rest."""
+        return 1 / 2
 
     @property
     def fields(self) -> tuple[str, ...]:

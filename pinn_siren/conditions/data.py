@@ -14,7 +14,7 @@ from ..domains import Sampler
 from ..errors import ProblemError, suggest
 from ..points import Points
 from ..spectra import of_points
-from .base import ConditionBase, Constraint, Fields, Parts, label_of, pick
+from .base import ConditionBase, Constraint, Fields, Norm, Parts, expect_norm, label_of, pick
 
 Of = Literal["value", "grad", "laplacian"]
 NOISE = 0.3
@@ -34,6 +34,7 @@ class Data(ConditionBase):
     where the problem is. Of a problem with several outputs, all at once without ``output``: ``(n, outputs)``, or
     ``(n, outputs, space dims)``. Where there are more than the points asked for, every draw is a random part of them,
     on the device that trains, with repeats where there are over ``MANY`` times as many.
+    ``norm`` and ``size`` as for ``Condition``.
 
     A problem that states no ``residual`` is a fit of its data. Raises ``ProblemError`` for other shapes, values that
     are not finite or contradict each other at one point, and points outside the domain.
@@ -44,8 +45,11 @@ class Data(ConditionBase):
     of: Of = "value"
     output: str | None = None
     weight: float = 1.0
+    norm: Norm = 2
+    size: float | None = None
 
     def __post_init__(self) -> None:
+        expect_norm("Data", self.norm, self.size)
         kinds = get_args(Of)
         if self.of not in kinds:
             near = suggest(str(self.of), kinds)
@@ -90,6 +94,11 @@ class Data(ConditionBase):
         return found[:, None] if found.ndim == 1 else found.flatten(1)
 
     @property
+    def count(self) -> int:
+        """The number of points."""
+        return len(self.coordinates)
+
+    @property
     def _came(self) -> tuple[int, ...]:
         return tuple(np.shape(self.values)) if not isinstance(self.values, Tensor) else tuple(self.values.shape)
 
@@ -127,7 +136,7 @@ class Data(ConditionBase):
         return [
             Constraint(
                 label_of(kind, None, self.output), self._sampling(problem), residual, self.weight, on_interior=True,
-                wavenumbers=wavenumbers, slack=NOISE,
+                wavenumbers=wavenumbers, slack=NOISE, norm=self.norm, size=self.size,
             )
         ]  # fmt: skip
 

@@ -75,6 +75,12 @@ class Picture(Problem):
             )
 
     @property
+    def first_frequency(self) -> float:
+        """Less than of a field, to be smooth between the pixels too; of derivatives, whose spectra reach higher than
+        the image's, less again."""
+        return 1 / 8 if self.of_derivatives else 1 / 4
+
+    @property
     def classical_method(self) -> str:
         """What the reference is."""
         return self.described
