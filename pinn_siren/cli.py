@@ -15,7 +15,7 @@ from typing import Any
 from .arguments import parse, parse_own, refuse
 from .commands import Check, Compare, Completion, Inspect, New, Plot, Reference, Solve, Verify
 from .compare import BUDGET, TOLERANCE, Comparison, compare
-from .compare_networks import DEPTH, STEPS, WIDTH, NetworkComparison, compare_networks
+from .compare_networks import STEPS, NetworkComparison, compare_networks
 from .completion import script
 from .describe import describe
 from .errors import PinnSirenError, UsageError, suggest
@@ -191,7 +191,7 @@ def _reference(command: Reference, own: list[str]) -> int:
 
 def _compare(command: Compare, own: list[str]) -> int:
     sizes = {"--width": command.width, "--depth": command.depth, "--steps": command.steps,
-             "--dtype": command.dtype}  # fmt: skip
+             "--rate": command.rate, "--dtype": command.dtype}  # fmt: skip
     training = next((name for name, value in sizes.items() if value is not None), None)
     if command.networks is None and training is not None:
         raise UsageError(f"{training} belongs to --networks: methods have sizes, steps and a precision of their own.")
@@ -211,8 +211,8 @@ def _compare(command: Compare, own: list[str]) -> int:
             if command.networks is not None:
                 found = compare_networks(
                     problem, networks=_names(command.networks), budget=command.budget,
-                    width=_or(command.width, WIDTH), depth=_or(command.depth, DEPTH), steps=_or(command.steps, STEPS),
-                    dtype=DTYPES[command.dtype or "float64"],
+                    width=command.width, depth=command.depth, steps=_or(command.steps, STEPS),
+                    rate=_or(command.rate, Adam.lr), dtype=None if command.dtype is None else DTYPES[command.dtype],
                     **common,
                 )  # fmt: skip
             else:

@@ -114,13 +114,15 @@ class Compare:
     seeds: int = 3
     """How often everything is run, with seeds 0, 1, ..."""
     width: Count = None
-    """Of networks: units a layer; 64 unless given."""
+    """Of networks: units a layer; 64 unless given, by the number of values for a fit of very many."""
     depth: Count = None
-    """Of networks: hidden layers; 3 unless given."""
+    """Of networks: hidden layers; 3 unless given, 4 for a fit of very many values."""
     steps: Count = None
     """Of networks: steps of Adam; 2000 unless given."""
+    rate: Number = None
+    """Of networks: Adam's learning rate; 1e-3 unless given."""
     dtype: Precision = None
-    """Of networks: precision, float64 unless given."""
+    """Of networks: precision; float64, but float32 for a fit of very many values, unless given."""
     device: Device = None
     """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
     fresh: Flag = False
