@@ -33,8 +33,6 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 START = 4.0
 """Seconds that a process takes to import what it needs."""
-
-
 LATER = ("pina", "neurodiffeq")
 
 
@@ -147,6 +145,8 @@ def main(options: Options) -> None:
         f"{len(turns)} runs, {len(turns) - len(todo)} of them kept; at most {longest(todo) / 60:.0f} minutes",
         flush=True,
     )
+    if not turns:
+        return
     began = time.perf_counter()
     for done, turn in enumerate(todo):
         python = pythons[turn.method.package]

@@ -8,7 +8,7 @@ from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import PinnSirenError
 from .jet import Jet, jet
 from .networks import MLP, GaussianRBF, PositionalEncoding
-from .optimizers import LBFGS, Adam, LeastSquares, Stage
+from .optimizers import LBFGS, Adam, GaussNewton, LeastSquares, Stage
 from .points import Points
 from .problem import Problem
 from .siren import Siren
@@ -18,9 +18,10 @@ from .trainer import Trainer
 from .validation import Report, solve_reference
 
 __all__ = [
-    "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Dirichlet", "Disk", "Eikonal", "GaussianRBF",
-    "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "LeastSquares", "MLP", "Mesh", "Neumann", "PML", "Periodic",
-    "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Raster", "Region", "Report",
-    "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "compare", "compare_networks", "jet", "solve",
+    "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Dirichlet", "Disk", "Eikonal", "GaussNewton",
+    "GaussianRBF", "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "LeastSquares", "MLP", "Mesh", "Neumann", "PML",
+    "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Raster", "Region",
+    "Report", "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "compare", "compare_networks", "jet",
+    "solve",
     "solve_reference",
 ]  # fmt: skip

@@ -27,12 +27,25 @@ SIGNAL_DEPTH, WIDEST = 4, 256
 """Layers of the network of a signal, which has about three weights a value up to this width."""
 LARGEST = 8_192
 """The most values of a signal that a step sees: in the same time, small steps gain more."""
+FOLDED_LEAST, FOLDED_MOST = 10, 24
+"""Widths of the network that Gauss-Newton begins with."""
+FOLDED_SHARE = 0.5
+"""First-layer weights of a folded network, of the highest wavenumber."""
 
 
 def build_model(
-    problem: Problem, scales: Scales, network: nn.Module | None, dtype: torch.dtype, seed: int, built: BuiltIn
+    problem: Problem,
+    scales: Scales,
+    network: nn.Module | None,
+    dtype: torch.dtype,
+    seed: int,
+    built: BuiltIn,
+    folded: bool = False,
 ) -> Model:
-    """The network in the problem's own coordinates and units; a default ``Siren`` where none is given."""
+    """The network in the problem's own coordinates and units; a default ``Siren`` where none is given.
+
+    ``folded``: a default one for Gauss-Newton, with omega 1, its frequencies in the weights.
+    """
     axes, count = problem.domain.axes, len(problem.fields)
     across = {a: scales.wavenumber[a] * scales.half_width[a] for a in axes}
     top = max(across.values())
@@ -44,7 +57,13 @@ def build_model(
         width, depth = default_size(problem)
         omega = [inputs * top * problem.first_frequency] + [HIDDEN_OMEGA] * (depth - 1)
         generator = torch.Generator().manual_seed(seed)
-        network = Siren(inputs, outputs, width=width, depth=depth, omega=omega, dtype=dtype, generator=generator)
+        if not folded:
+            network = Siren(inputs, outputs, width=width, depth=depth, omega=omega, dtype=dtype, generator=generator)
+        else:
+            width = folded_width(across)
+            network = Siren(inputs, outputs, width=width, depth=DEPTH, omega=1.0, dtype=dtype, generator=generator)
+            with torch.no_grad():
+                next(network.parameters()).mul_(inputs * FOLDED_SHARE * top)
         # An axis of lower wavenumbers is drawn out less, so that one omega serves all.
         scale = {a: scales.half_width[a] * top / across[a] for a in axes}
     else:
@@ -64,6 +83,12 @@ def build_model(
         built.ansatz,
         {a: 2 * scales.half_width[a] for a in built.periodic},
     )
+
+
+def folded_width(across: dict[str, float]) -> int:
+    """The first width of a network that Gauss-Newton trains and widens: by how many half-waves fit into the domain."""
+    waves = math.prod(2 * k / math.pi for k in across.values())
+    return int(min(FOLDED_MOST, max(FOLDED_LEAST, FOLDED_LEAST * (waves / 8) ** 0.25)))
 
 
 def blindness(model: Model, asked: frozenset[str], p: Points) -> Iterator[str]:

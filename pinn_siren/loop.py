@@ -139,7 +139,9 @@ class Loop:
             if self.tolerance and self._stalled():
                 return self._end("stalled", f"stalled at an estimated error of {self.estimate:.1e}", self.number)
         if self.update is not None and self.update.done:
-            return self._end("converged", f"converged at an estimated error of {self.estimate:.1e}", self.number)
+            self.estimate = self.objective.estimate()
+            message = f"{self.update.reason} at an estimated error of {self.estimate:.1e}"
+            return self._end("converged", message, self.number)
         if time.perf_counter() > self.deadline:
             return self._end("budget", "the budget is spent", self.number)
         if self.save is not None and time.perf_counter() - self.saved_at >= SAVE_SECONDS:

@@ -90,9 +90,12 @@ class Objective:
     def _scaled(self, c: Constraint, points: list[Points]) -> list[Tensor]:
         """The parts of a constraint's residual, in units of their sizes."""
         parts = self.system.parts(c, points, self.model)
+        return [part / size for part, size in zip(parts, self.sizes(c), strict=True)]
+
+    def sizes(self, c: Constraint) -> list[float]:
+        """The residual that counts as 1, for every part of a constraint's."""
         known = [size * self.scales.amplitude for size in self.scales.residual[c.name]]
-        sizes = known if c.size is None else [c.size] * len(parts)
-        return [part / size for part, size in zip(parts, sizes, strict=True)]
+        return known if c.size is None else [c.size] * len(known)
 
     def _inside(self) -> list[Constraint]:
         """The constraints that hold everywhere inside: no integrals, no data at points of their own."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from .errors import UsageError, expect_whole, suggest
-from .optimizers import LBFGS, Adam, Stage
+from .optimizers import LBFGS, Adam, GaussNewton, Stage
 
-METHODS = ("auto", "least-squares", "lbfgs", "adam")
+METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam")
 WARM_UP = 200
-ADAM_STEPS, LBFGS_STEPS = 5_000, 6_000
+ADAM_STEPS, LBFGS_STEPS, GAUSS_NEWTON_STEPS = 5_000, 6_000, 300
+GROWTH, GROWTHS = 4, 4
+"""Neurons a layer that Gauss-Newton adds where it stalls, and how often."""
+PATIENCE = 8
 TRAINED = 3e-3
 """What training of this size reaches at once: least squares that estimates less is not trained further."""
 DERIVATIVES_RATE = 3e-4
@@ -38,6 +41,9 @@ def make_stages(
     method: str = "auto",
     steps: int | None = None,
     training: bool = False,
+    *,
+    own: bool = False,
+    placed: bool = False,
     signal: bool = False,
     derivatives: bool = False,
 ) -> StagePlan:
@@ -48,6 +54,8 @@ def make_stages(
     the start, where second-order information is of no use. ``"auto"``: least squares, and ``"lbfgs"`` where that stays
     above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise;
     ``"adam"`` where the problem is a ``signal``, at a lower rate where that is known by ``derivatives``.
+    ``"gauss-newton"``: Gauss-Newton on a small network, widened where it stalls; on an ``own`` network as it is, and on
+    the user's number of points where they are ``placed``.
     """
     if steps is not None:
         expect_whole("steps", steps, 1)
@@ -57,6 +65,8 @@ def make_stages(
         why = ", as asked" if method == "adam" else ": a signal of very many values, of which each step takes others"
         rate = DERIVATIVES_RATE if signal and derivatives else Adam.lr
         return StagePlan(False, (Adam(steps=steps or ADAM_STEPS, lr=rate),), f"Adam on fresh points every step{why}")
+    if method == "gauss-newton":
+        return StagePlan(False, _second_order(steps, own, placed), "Gauss-Newton on all layers, as asked")
     if method == "least-squares":
         return StagePlan(True, (), "frozen sine features by least squares, as asked")
     warm = Adam(steps=min(WARM_UP, steps or WARM_UP), schedule="constant")
@@ -67,3 +77,13 @@ def make_stages(
         )
     why = "as asked" if method == "lbfgs" else "an argument was given that only training has"
     return StagePlan(False, stages, f"Adam to leave the start, then L-BFGS: {why}")
+
+
+def _second_order(steps: int | None, own: bool, placed: bool) -> tuple[Stage, ...]:
+    """Small first, wider where it stalls. ``steps`` are those of one size."""
+    last = GaussNewton(steps=steps or GAUSS_NEWTON_STEPS, density=0.0 if placed else GaussNewton.density)
+    if own:
+        return (last,)
+    first = replace(last, patience=PATIENCE)
+    between = replace(last, wider=GROWTH, patience=PATIENCE)
+    return (first, *[between] * (GROWTHS - 1), replace(last, wider=GROWTH))

@@ -96,6 +96,30 @@ class Siren(nn.Module):
         }
 
 
+@torch.no_grad()
+def widened(network: Siren, width: int, generator: torch.Generator | None = None) -> Siren:
+    """The same function with ``width`` neurons a layer: nothing yet comes out of the new ones.
+
+    Their first weights are uniform and as large as the trained ones of the same input; all others as in a new network.
+    """
+    first, kind = network.layers[0], next(network.parameters())
+    wide = Siren(
+        network.inputs, network.outputs, width, network.depth, network.omegas, dtype=kind.dtype, generator=generator
+    )
+    assert isinstance(first, nn.Linear)
+    for number, (old, new) in enumerate(zip(network.layers, wide.layers, strict=True)):
+        assert isinstance(old, nn.Linear) and isinstance(new, nn.Linear)
+        outs, ins = old.weight.shape
+        if number == 0:
+            # The mean of |w| is half the bound of a uniform distribution.
+            new.weight *= new.in_features * 2 * old.weight.detach().abs().mean(0).to(new.weight.device)
+        else:
+            new.weight[:outs, ins:] = 0
+        new.weight[:outs, :ins] = old.weight
+        new.bias[:outs] = old.bias
+    return wide
+
+
 def count_parameters(network: nn.Module) -> int:
     """Trainable numbers of a network."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -45,9 +45,10 @@ def solve(
 ) -> Solution:
     """Solve a problem with a network, a ``Siren`` unless given.
 
-    ``method``: ``"auto"``, ``"least-squares"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``); ``tolerance``: the
-    relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none unless given;
-    ``steps``: of the last stage at most; ``dtype``: float64, and float32 for a fit of very many values, unless given;
+    ``method``: ``"auto"``, ``"least-squares"``, ``"gauss-newton"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``);
+    ``tolerance``: the relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none
+    unless given; ``steps``: of the last stage at most; ``dtype``: float64, and float32 for a fit of very many values,
+    unless given;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
     device and thread count; ``watch``: ``(seconds, model)``, called at every record of the training, and for every
     better attempt of the search once that has ended; the others, ``conditions``, ``balance``, ``causal`` and
@@ -64,7 +65,10 @@ def solve(
     training = not plain or bool(balance) or causal or resampling != "uniform"
     # What is no problem is refused by the trainer, in its own words.
     signal = isinstance(problem, Problem) and problem.is_signal
-    plan = make_stages(method, steps, training, signal, signal and problem.of_derivatives)
+    plan = make_stages(
+        method, steps, training, own=network is not None, placed=points is not None, signal=signal,
+        derivatives=signal and problem.of_derivatives,
+    )  # fmt: skip
     dtype = dtype or (torch.float64 if plan.frozen else precision(signal))
     if plan.frozen and not plan.stages and (training or steps is not None):
         raise UsageError(
@@ -74,7 +78,7 @@ def solve(
     trainer = Trainer(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
-        balance=balance, causal=causal, resampling=resampling, watch=watch,
+        balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
     )  # fmt: skip
     found: Found | FoundPatches | None = None
     if plan.frozen:

@@ -58,6 +58,8 @@ class Trainer:
     ``"uniform"``, or where the residual is large, ``"rad"`` or ``"r3"`` (``resampling.ResidualDensity``, ``Retain``).
 
     ``watch``: ``(seconds, model)``, called at every record; the seconds that it takes count as the training's.
+    ``folded``: a smaller default network for Gauss-Newton to begin with, its frequencies in the weights and omega 1, so
+    that the damping sees all layers alike.
 
     Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
     arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.
@@ -77,6 +79,7 @@ class Trainer:
     causal: bool = False
     resampling: ResamplingName = "uniform"
     watch: Watch | None = None
+    folded: bool = False
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
@@ -95,18 +98,27 @@ class Trainer:
         built = choose(self.problem, self.scales, self.conditions, own_network=self.network is not None)
         system = System(self.problem, held(self.problem, built))
         balance = make_balance(self.balance, [c.name for c in system.constraints])
-        model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed, built).to(device)
+        model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed, built, self.folded)
+        model = model.to(device)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.problem, self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
         check(self.problem)
         self._coarse = () if self.problem.is_fit else tuple(resolution(self.scales, inside))
+        if self.points is not None:
+            self._warn_of_points(4)
         self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
         self._probe(system, model)
         inner = self.problem.domain.interior(64, Sampler(torch.Generator(device).manual_seed(1), self.dtype))
         for message in blindness(model, frozenset().union(*system.asked.values()), inner):
             warnings.warn(message, StatementWarning, stacklevel=3)
         self.seconds += time.perf_counter() - started
+
+    def _warn_of_points(self, level: int) -> None:
+        """Say once where points are too few: when they are asked for, else when training begins on them."""
+        for message in self._coarse:
+            warnings.warn(message, StatementWarning, stacklevel=level)
+        self._coarse = ()
 
     @property
     def model(self) -> Model:
@@ -158,10 +170,10 @@ class Trainer:
         if not isinstance(stage, Stage):
             what = f"the class {stage.__name__}" if isinstance(stage, type) else type(stage).__name__
             raise UsageError(f"run needs a stage, such as Adam(steps=1000); got {what}.")
-        for message in self._coarse:
-            warnings.warn(message, StatementWarning, stacklevel=2)
-        self._coarse = ()
+        self._warn_of_points(3)
         started, steps = time.perf_counter(), self.steps
+        if self._resumed is None:
+            stage.prepare(self.objective)
 
         def record() -> None:
             self.steps = steps + loop.number
@@ -252,6 +264,8 @@ class Trainer:
         if state is None:
             return 0
         theirs, stated = state["made"], _numbered(stages)
+        for stage in stages[: len(state["ends"]) + 1]:
+            stage.prepare(self.objective)
         mine = self.made_by() | {name: stated.get(name, "none") for name in theirs if name.startswith("stage ")}
         other = [
             f"{name}: {theirs.get(name)} there, {mine[name]} here" for name in mine if mine[name] != theirs.get(name)

@@ -1,11 +1,12 @@
 """The Helmholtz problem of the SIREN paper (Sitzmann et al. 2020, arXiv 2006.09661): a point-like source.
 
 laplacian u + (k / c)^2 u = -source, k = 20, on [-1, 1]^2; the outer 0.5 on every side is an absorbing layer of
-e(d) = 1 + 5 i (d / 0.5)^2. The source: a Gaussian of variance 1e-4 and integral 1. The paper's code solves for +source
-with height 1: its field is ours times -2 pi 1e-4. The time factor is exp(-i omega t).
+e(d) = 1 + 5 i (d / 0.5)^2. The source is a Gaussian of variance 1e-4 and integral 1, the time factor exp(-i omega t).
+The authors' code has exp(+i omega t) and the source on the right as (1 + i) times the Gaussian: its field is
+-(1 + i) times the conjugate of ours.
 
-``medium``: "uniform" (source at the center), or c = 2 in a "square" or a "disc" (source at (-0.35, 0)), with an "edge"
-over which the speed rises, 0 for a jump. The paper shows these two without sizes; ours have a half-width of 0.15.
+``medium``: "uniform", with the source at the center; or c = 2 in a "square" (half-width 0.3) or a "disc" (radius 0.1)
+around it, with the source at (-0.35, 0). ``edge``: the length over which the speed rises, 0 for the jump of the paper.
 """
 
 import torch
@@ -13,7 +14,8 @@ import torch
 from pinn_siren import PML, Box, Helmholtz
 from pinn_siren.errors import UsageError
 
-WAVENUMBER, VARIANCE, SPEED, HALF = 20.0, 1e-4, 2.0, 0.15
+WAVENUMBER, VARIANCE, SPEED = 20.0, 1e-4, 2.0
+HALF, RADIUS = 0.3, 0.1
 
 
 def problem(medium: str = "uniform", edge: float = 0.02) -> Helmholtz:
@@ -24,15 +26,15 @@ def problem(medium: str = "uniform", edge: float = 0.02) -> Helmholtz:
     def source(p):
         return torch.exp(-((p.x - place) ** 2 + p.y**2) / (2 * VARIANCE)) / (2 * torch.pi * VARIANCE)
 
-    def inside(distance):
-        """1 where the distance to the edge is negative, 0 where it is positive."""
+    def within(distance):
+        """1 inside, where the signed distance to an edge is negative, 0 outside."""
         return torch.sigmoid(-distance / edge) if edge else (distance < 0).to(distance.dtype)
 
     def speed(p):
         if medium == "disc":
-            return 1 + (SPEED - 1) * inside(torch.sqrt(p.x**2 + p.y**2 + 1e-12) - HALF)
-        within = inside(p.x - HALF) * inside(-p.x - HALF) * inside(p.y - HALF) * inside(-p.y - HALF)
-        return 1 + (SPEED - 1) * within
+            return 1 + (SPEED - 1) * within(torch.sqrt(p.x**2 + p.y**2 + 1e-12) - RADIUS)
+        sides = within(p.x - HALF) * within(-p.x - HALF) * within(p.y - HALF) * within(-p.y - HALF)
+        return 1 + (SPEED - 1) * sides
 
     return Helmholtz(
         domain=Box(x=(-1, 1), y=(-1, 1)),

@@ -13,6 +13,8 @@ TABLE = [
     ("least-squares", None, False, True, [], "as asked"),
     ("lbfgs", None, False, False, ["Adam 200", "LBFGS 6000"], "as asked"),
     ("lbfgs", 300, True, False, ["Adam 200", "LBFGS 300"], "as asked"),
+    ("gauss-newton", None, False, False, ["GaussNewton 300"] * 5, "as asked"),
+    ("gauss-newton", 40, True, False, ["GaussNewton 40"] * 5, "as asked"),
     ("adam", None, False, False, ["Adam 5000"], "as asked"),
     ("adam", 70, False, False, ["Adam 70"], "as asked"),
 ]

@@ -55,14 +55,14 @@ def run(race: Any, method: str) -> None:
             found.append(s.operator(torch, columns(x), y[:, k : k + 1], d, dd) - f)
         return found
 
-    conditions = []
-    if not built_in:
-        for k in range(s.components):
-            conditions.append(
-                dde.icbc.DirichletBC(
-                    geometry, lambda x, k=k: s.values(np, columns(x))[k], lambda _, on: on, component=k
-                )
-            )
+    def held(component: int) -> Any:
+        # It counts a function's arguments, so that the component cannot be one with a default.
+        return lambda x: s.values(np, columns(x))[component]
+
+    conditions = [
+        dde.icbc.DirichletBC(geometry, held(k), lambda _, on: on, component=k)
+        for k in range(0 if built_in else s.components)
+    ]
     data = dde.data.PDE(geometry, equation, conditions, num_domain=POINTS[s.dimensions],
                         num_boundary=0 if built_in else 400, train_distribution="Hammersley")  # fmt: skip
     wide = race.name in OSCILLATING

@@ -24,8 +24,9 @@ SETTINGS: dict[str, tuple[float | tuple[float, ...], int]] = {
     "eikonal": (1.5, 100), "burgers": (30.0, 100), "allen_cahn": (5.0, 150), "bratu": (5.0, 150),
     "l_shape": (10.0, 300),
 }  # fmt: skip
-"""The best scale of a scan against the exact solution, one an axis (its ``scale_multipliers``) for the fast wave, and
-the features a block, which the search is given too: fewer than the default 500 where they suffice, since it is faster."""
+"""Scale and features a block, the best of a short scan against the exact solution; a scale an axis (its
+``scale_multipliers``) for the fast wave. The search is given the features too: fewer than the default 500 where they
+suffice, since that is faster."""
 
 
 def states(name: str, statement: Statement, method: str) -> bool:

@@ -26,7 +26,8 @@ def draw(path: Path, runs: Runs, titles: Mapping[str, str]) -> None:
 
     columns = min(4, max(1, len(runs)))
     rows = math.ceil(len(runs) / columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 3 * rows + 0.6), squeeze=False, sharey=True)
+    foot = 0.9  # inches for the legend
+    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 3 * rows + foot), squeeze=False, sharey=True)
     handles = {}
     for axis, (row, methods) in zip(axes.ravel(), runs.items(), strict=False):
         for name, found in methods.items():
@@ -60,8 +61,8 @@ def draw(path: Path, runs: Runs, titles: Mapping[str, str]) -> None:
         axis.set_ylabel("relative L2 error", fontsize=9)
     for axis in axes[-1]:
         axis.set_xlabel("seconds", fontsize=9)
-    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=min(5, len(handles) or 1), fontsize=9,
-                  frameon=False)  # fmt: skip
-    figure.tight_layout(rect=(0, 0.6 / (3 * rows + 0.6), 1, 1))
+    wide = min(columns + 1, len(handles) or 1)
+    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=wide, fontsize=9, frameon=False)
+    figure.tight_layout(rect=(0, foot / (3 * rows + foot), 1, 1))
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -6,7 +6,9 @@ the stacked input and the function's derivatives only, where recorded elementary
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,7 +27,39 @@ def compose(z: Tensor, plan: Plan, derivatives: Derivatives) -> Tensor:
 
 def linear(z: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``(C, n, w) -> (C, n, v)``: ``z weightᵀ`` in one matrix product over all channels; the bias on the value only."""
-    return _Linear.apply(z, weight, bias)
+    if not _watching:
+        return _Linear.apply(z, weight, bias)
+    out = _Linear.apply(z, weight.detach(), None if bias is None else bias.detach())
+    out = out if out.requires_grad else out.requires_grad_()
+    _watching[-1].append(Product(z.detach(), weight, bias, out))
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """One linear map that was passed: what went in and came out, and the weight and bias as they were given."""
+
+    inputs: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    outputs: Tensor
+
+
+_watching: list[list[Product]] = []
+
+
+@contextmanager
+def watch() -> Iterator[list[Product]]:
+    """Collect the linear maps that jets pass inside; their weights are left out of the graph.
+
+    So gradients reach what came out of each map, point by point, and a parameter only where it is used otherwise.
+    """
+    products: list[Product] = []
+    _watching.append(products)
+    try:
+        yield products
+    finally:
+        _watching.pop()
 
 
 def multiply(a: Tensor, b: Tensor, plan: Plan) -> Tensor:

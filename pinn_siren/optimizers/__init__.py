@@ -1,8 +1,9 @@
 """The stages that a Trainer runs."""
 
 from .adam import Adam
+from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
 from .least_squares import LeastSquares
 from .stage import Stage, Update
 
-__all__ = ["Adam", "LBFGS", "LeastSquares", "Stage", "Update"]
+__all__ = ["Adam", "GaussNewton", "LBFGS", "LeastSquares", "Stage", "Update"]

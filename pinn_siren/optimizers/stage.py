@@ -19,20 +19,26 @@ class Update:
     """``advance(number)``: one update of the network, given the step's number; returns the loss before it."""
 
     advance: Callable[[int], Tensor]
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | None
 
     @property
     def done(self) -> bool:
         """Whether another step would change nothing."""
         return False
 
+    @property
+    def reason(self) -> str:
+        """Why it is done, in words."""
+        return "converged"
+
     def state(self) -> dict[str, Any]:
         """What continues the update bit for bit: tensors and plain types."""
-        return self.optimizer.state_dict()
+        return {} if self.optimizer is None else self.optimizer.state_dict()
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
-        self.optimizer.load_state_dict(state)
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state)
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,9 @@ class Stage(ABC):
     def cadence(self) -> tuple[int, int]:
         """After how many steps the losses are recorded, and the error is estimated."""
         return 10, 100
+
+    def prepare(self, objective: Objective) -> None:  # noqa: B027
+        """Change the network before the stage; nothing unless a stage says otherwise."""
 
     @abstractmethod
     def begin(self, objective: Objective) -> Update:

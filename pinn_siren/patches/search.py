@@ -13,6 +13,7 @@ from ..ansatz.derive import BuiltIn
 from ..build import build_model
 from ..domains import Sampler
 from ..errors import PinnSirenError
+from ..jet import Jet, make_plan
 from ..loop import End
 from ..model import Model
 from ..patchwork import Patchwork
@@ -29,8 +30,9 @@ from .square import SIZES
 FRESH = 8
 """Points in each patch at which the residual is looked at, and on each of its sides for the jumps."""
 SEEN = 2000
-CAUTION, WORSE = 2.0, 3.0
-"""The error estimate: twice the misfit times the largest ratio of error to misfit of attempts this much worse."""
+CAUTION, WORSE, LEAST_RATIO = 2.0, 3.0, 0.3
+"""The error estimate: twice the misfit times the largest ratio of error to misfit of attempts this much worse, which is
+not taken below the least: residuals of the same size, but of longer waves, make larger errors."""
 HALVED = 0.1
 """Intervals with at least this part of the largest residual are halved."""
 MOST = 10_000
@@ -201,7 +203,8 @@ class Search:
         return (misfit if math.isfinite(misfit) else math.inf), by_interval
 
     def _jumps(self, network: Patchwork, decomposition: Decomposition, generator: torch.Generator) -> Tensor:
-        """``(patches,)``: the root mean square jump of the field over the sides that a patch shares with the next."""
+        """``(patches,)``: the root mean square jump of the field, and of its slope times the half-width, over the sides
+        that a patch shares with the next."""
         count = decomposition.shape
         number = torch.arange(math.prod(count)).reshape(count)
         square = torch.zeros(math.prod(count), dtype=torch.float64)
@@ -218,8 +221,14 @@ class Search:
             free = torch.lerp(other[along, None], other[along + 1, None], share).flatten()
             fixed = lines[axis][across + 1].repeat_interleave(FRESH)
             x = torch.stack([fixed, free] if axis == 0 else [free, fixed], dim=1)
-            jump = network.at(x, first.repeat_interleave(FRESH)) - network.at(x, second.repeat_interleave(FRESH))
-            square[first] += jump.square().sum(1).reshape(-1, FRESH).mean(1)
+            u = _with_slopes(x, self.problem.domain.axes)
+            jump = (
+                network.at(u, first.repeat_interleave(FRESH)).channels
+                - network.at(u, second.repeat_interleave(FRESH)).channels
+            )
+            across = (lines[axis][across + 1] - lines[axis][across]).repeat_interleave(FRESH)[:, None]
+            parts = jump[0].square() + (across / 2 * jump[1 + axis]).square()
+            square[first] += parts.sum(1).reshape(-1, FRESH).mean(1)
         return square.sqrt() * self.scales.amplitude
 
     @property
@@ -241,7 +250,8 @@ class Search:
         apart = {id(a): float((a.values - best.values).norm()) / size for a in others}
         if not worse:
             return CAUTION * WORSE * max(apart.values())
-        return CAUTION * max(apart[id(a)] / a.misfit for a in worse) * best.misfit
+        ratio = max(apart[id(a)] / a.misfit for a in worse)
+        return CAUTION * max(ratio, LEAST_RATIO) * best.misfit
 
     def _found(self, end: End) -> Found:
         best = self.best
@@ -270,6 +280,13 @@ class Search:
             f"{best.decomposition} of {size.width} sine features, {said}, estimated error {error:.1e}",
             len(self.attempts), time.perf_counter() - self._started, points, history,
         )  # fmt: skip
+
+
+def _with_slopes(x: Tensor, axes: tuple[str, ...]) -> Jet:
+    """Coordinates of a network with their first derivatives."""
+    plan = make_plan(axes, frozenset(axes))
+    channels = torch.cat([x[None], torch.eye(2, dtype=x.dtype)[:, None].expand(-1, len(x), -1)])
+    return Jet(channels, plan, Points(axes, x))
 
 
 __all__ = ["Found", "Search", "needs_patches", "search"]
