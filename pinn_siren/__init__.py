@@ -2,7 +2,7 @@
 
 from .compare import compare
 from .compare_networks import compare_networks
-from .conditions import PML, Absorbing, Condition, Data, Dirichlet, Initial, Integral, Neumann, Periodic, Robin
+from .conditions import PML, Absorbing, Condition, Data, Dirichlet, Initial, Integral, Neumann, Periodic, Raster, Robin
 from .domains import Ball, Box, Disk, Mesh, Polygon, Region, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import PinnSirenError
@@ -20,7 +20,8 @@ from .validation import Report, solve_reference
 __all__ = [
     "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Dirichlet", "Disk", "Eikonal", "GaussNewton",
     "GaussianRBF", "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "LeastSquares", "MLP", "Mesh", "Neumann", "PML",
-    "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Region", "Report",
-    "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "compare", "compare_networks", "jet", "solve",
+    "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Raster", "Region",
+    "Report", "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "compare", "compare_networks", "jet",
+    "solve",
     "solve_reference",
 ]  # fmt: skip

@@ -23,6 +23,10 @@ from .siren import Siren
 GAUSS = {1: 400, 2: 128, 3: 40}
 """Nodes an axis of the rule that takes a mean."""
 WIDTH, DEPTH, HIDDEN_OMEGA = 48, 3, 30.0
+SIGNAL_DEPTH, WIDEST = 4, 256
+"""Layers of the network of a signal, which has about three weights a value up to this width."""
+LARGEST = 8_192
+"""The most values of a signal that a step sees: in the same time, small steps gain more."""
 FOLDED_LEAST, FOLDED_MOST = 10, 24
 """Widths of the network that Gauss-Newton begins with."""
 FOLDED_SHARE = 0.5
@@ -49,11 +53,12 @@ def build_model(
         outputs = count * (1 + problem.complex_valued)
         # A periodic axis is a circle, in two inputs.
         inputs = len(axes) + len(built.periodic)
-        # First-layer weights reach U(-1, 1) omega / inputs: half the highest wavenumber, the depth brings the rest.
-        omega = [inputs * top / 2] + [HIDDEN_OMEGA] * (DEPTH - 1)
+        # First-layer weights reach U(-1, 1) omega / inputs: part of the highest wavenumber; the depth brings the rest.
+        width, depth = default_size(problem)
+        omega = [inputs * top * problem.first_frequency] + [HIDDEN_OMEGA] * (depth - 1)
         generator = torch.Generator().manual_seed(seed)
         if not folded:
-            network = Siren(inputs, outputs, width=WIDTH, depth=DEPTH, omega=omega, dtype=dtype, generator=generator)
+            network = Siren(inputs, outputs, width=width, depth=depth, omega=omega, dtype=dtype, generator=generator)
         else:
             width = folded_width(across)
             network = Siren(inputs, outputs, width=width, depth=DEPTH, omega=1.0, dtype=dtype, generator=generator)
@@ -100,8 +105,20 @@ def blindness(model: Model, asked: frozenset[str], p: Points) -> Iterator[str]:
         )
 
 
-def default_points(scales: Scales, parameters: int) -> int:
-    """Collocation points inside: four a shortest wavelength along each axis, and 0.8 for every parameter at least."""
+def default_size(problem: Problem) -> tuple[int, int]:
+    """Width and depth of the default network; of a signal by the number of its values."""
+    if not problem.is_signal:
+        return WIDTH, DEPTH
+    return min(WIDEST, max(WIDTH, round(math.sqrt(problem.samples)))), SIGNAL_DEPTH
+
+
+def default_points(problem: Problem, scales: Scales, parameters: int) -> int:
+    """Collocation points inside: four a shortest wavelength along each axis, and 0.8 for every parameter at least.
+
+    Of a signal: a part of its values.
+    """
+    if problem.is_signal:
+        return min(LARGEST, max(1_000, round(problem.share * problem.samples)))
     waves = math.prod(4 * scales.wavenumber[a] * scales.half_width[a] / math.pi for a in scales.wavenumber)
     return int(min(20_000, max(1_000, 0.8 * parameters, waves)))
 

@@ -1,4 +1,4 @@
-"""The command line: ``pinn-siren solve | check | reference | compare | verify | plot | new | completion``."""
+"""The command line: ``pinn-siren solve | check | reference | compare | verify | plot | inspect | new | completion``."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from shlex import quote
 from typing import Any
 
 from .arguments import parse, parse_own, refuse
-from .commands import Check, Compare, Completion, New, Plot, Reference, Solve, Verify
+from .commands import Check, Compare, Completion, Inspect, New, Plot, Reference, Solve, Verify
 from .compare import BUDGET, TOLERANCE, Comparison, compare
-from .compare_networks import DEPTH, STEPS, WIDTH, NetworkComparison, compare_networks
+from .compare_networks import STEPS, NetworkComparison, compare_networks
 from .completion import script
 from .describe import describe
 from .errors import PinnSirenError, UsageError, suggest
 from .files import call_problem, explain, fingerprint, load_problem, raised_in
+from .inspection import inspect
+from .layers import draw_layers
 from .new import write_new
+from .optimizers import Adam
+from .plan import precision
 from .plots import draw, draw_reference
 from .problem import Problem
 from .provenance import environment
 from .solve import solve
 from .storage import locked, make_folder, read_solution, write_reference
 from .table import reference_table, report_table
-from .trainer import DTYPES
+from .trainer import DTYPES, Trainer
 from .validation import Report, solve_reference
 from .verify import verify
 
@@ -138,9 +142,10 @@ def _solve(command: Solve, own: list[str]) -> int:
         checkpoint = folder / "checkpoint.pt"
         if command.resume and not checkpoint.exists():
             print(f"{path}: there is no {checkpoint} to go on from: starting anew", file=sys.stderr)
+        dtype = None if command.dtype is None else DTYPES[command.dtype]
         solution = solve(
             problem, method=command.method, tolerance=command.tolerance, steps=command.steps, points=command.points,
-            budget=command.budget, seed=command.seed, device=command.device, dtype=DTYPES[command.dtype],
+            budget=command.budget, seed=command.seed, device=command.device, dtype=dtype,
             progress=not command.quiet, checkpoint=checkpoint, resume=command.resume,
             conditions=command.conditions, balance=command.balance, causal=command.causal,
             resampling=command.resampling,
@@ -175,7 +180,7 @@ def _reference(command: Reference, own: list[str]) -> int:
         write_reference(folder / "reference.h5", reference, {**environment(), "problem": type(problem).__name__}, title)
         draw_reference(folder / "reference.png", reference, title)
         rows[path.stem] = reference
-        return OK if reference.bar is not None else FAILED
+        return OK if reference.bar is not None or problem.one_grid else FAILED
 
     try:
         return _each(command.files, work)
@@ -186,7 +191,7 @@ def _reference(command: Reference, own: list[str]) -> int:
 
 def _compare(command: Compare, own: list[str]) -> int:
     sizes = {"--width": command.width, "--depth": command.depth, "--steps": command.steps,
-             "--dtype": command.dtype}  # fmt: skip
+             "--rate": command.rate, "--dtype": command.dtype}  # fmt: skip
     training = next((name for name, value in sizes.items() if value is not None), None)
     if command.networks is None and training is not None:
         raise UsageError(f"{training} belongs to --networks: methods have sizes, steps and a precision of their own.")
@@ -206,8 +211,8 @@ def _compare(command: Compare, own: list[str]) -> int:
             if command.networks is not None:
                 found = compare_networks(
                     problem, networks=_names(command.networks), budget=command.budget,
-                    width=_or(command.width, WIDTH), depth=_or(command.depth, DEPTH), steps=_or(command.steps, STEPS),
-                    dtype=DTYPES[command.dtype or "float64"],
+                    width=command.width, depth=command.depth, steps=_or(command.steps, STEPS),
+                    rate=_or(command.rate, Adam.lr), dtype=None if command.dtype is None else DTYPES[command.dtype],
                     **common,
                 )  # fmt: skip
             else:
@@ -261,6 +266,24 @@ def _plot(command: Plot, own: list[str]) -> int:
     return OK
 
 
+def _inspect(command: Inspect, own: list[str]) -> int:
+    def work(path: Path) -> int:
+        problem = _problem(path, own, command)
+        trainer = Trainer(
+            problem, dtype=precision(problem.is_signal), seed=command.seed, device=command.device,
+            progress=not command.quiet,
+        )  # fmt: skip
+        stages = {"at the start": inspect(trainer.objective)}
+        trainer.run(Adam(steps=command.steps))
+        stages[f"after {trainer.steps} steps"] = inspect(trainer.objective)
+        folder = make_folder(_folder(command.out, path, len(command.files) > 1))
+        draw_layers(folder / "layers.png", stages, f"{type(problem).__name__}: {type(trainer.model.network).__name__}")
+        print(f"{folder}/layers.png")
+        return OK
+
+    return _each(command.files, work)
+
+
 def _some_folders(folders: tuple[Path, ...]) -> None:
     if not folders:
         raise UsageError("Name at least one folder that solve wrote, such as results/poisson.")
@@ -289,8 +312,8 @@ def _completion(command: Completion, own: list[str]) -> int:
 
 
 RUNS: dict[type, Callable[[Any, list[str]], int]] = {
-    Solve: _solve, Check: _check, Reference: _reference, Compare: _compare, Verify: _verify, Plot: _plot, New: _new,
-    Completion: _completion,
+    Solve: _solve, Check: _check, Reference: _reference, Compare: _compare, Verify: _verify, Plot: _plot,
+    Inspect: _inspect, New: _new, Completion: _completion,
 }  # fmt: skip
 
 __all__ = ["entry", "main"]

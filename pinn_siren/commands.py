@@ -16,12 +16,12 @@ Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS", help_behavior
 Tolerance = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
 Device = Annotated[str | None, tyro.conf.arg(metavar="DEVICE", help_behavior_hint="")]
 Balance = Annotated[Literal["gradients"] | None, tyro.conf.arg(metavar="gradients", help_behavior_hint="")]
-Strictness = Annotated[Literal["certified"] | None, tyro.conf.arg(metavar="certified", help_behavior_hint="")]
-Names = Annotated[str | None, tyro.conf.arg(metavar="NAME,...", help_behavior_hint="")]
-Number = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
 Precision = Annotated[
     Literal["float64", "float32"] | None, tyro.conf.arg(metavar="{float64,float32}", help_behavior_hint="")
 ]
+Strictness = Annotated[Literal["certified"] | None, tyro.conf.arg(metavar="certified", help_behavior_hint="")]
+Names = Annotated[str | None, tyro.conf.arg(metavar="NAME,...", help_behavior_hint="")]
+Number = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
 Shell = Annotated[
     tyro.conf.Positional[Literal["bash", "zsh"] | None], tyro.conf.arg(metavar="{bash,zsh}", help_behavior_hint="")
 ]
@@ -50,8 +50,8 @@ class Solve:
     """Seed of weights and points."""
     device: Device = None
     """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
-    dtype: Literal["float64", "float32"] = "float64"
-    """Precision of network and points."""
+    dtype: Precision = None
+    """Precision of network and points: float64, but float32 for a fit of very many values, unless given."""
     conditions: Literal["auto", "hard", "soft"] = "auto"
     """Conditions built into the output where geometry allows, all of them, or none."""
     balance: Balance = None
@@ -114,13 +114,15 @@ class Compare:
     seeds: int = 3
     """How often everything is run, with seeds 0, 1, ..."""
     width: Count = None
-    """Of networks: units a layer; 64 unless given."""
+    """Of networks: units a layer; 64 unless given, by the number of values for a fit of very many."""
     depth: Count = None
-    """Of networks: hidden layers; 3 unless given."""
+    """Of networks: hidden layers; 3 unless given, 4 for a fit of very many values."""
     steps: Count = None
     """Of networks: steps of Adam; 2000 unless given."""
+    rate: Number = None
+    """Of networks: Adam's learning rate; 1e-3 unless given."""
     dtype: Precision = None
-    """Of networks: precision, float64 unless given."""
+    """Of networks: precision; float64, but float32 for a fit of very many values, unless given."""
     device: Device = None
     """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
     fresh: Flag = False
@@ -146,6 +148,24 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Inspect:
+    """Show what goes on inside the network of problem files, at the start and after training: layers.png."""
+
+    files: Files
+    """Problem files: Python files that set `problem`."""
+    out: Folder = None
+    """Folder of the results; results/<file name> unless given."""
+    steps: int = 500
+    """Steps of Adam between the two."""
+    seed: int = 0
+    """Seed of weights and points."""
+    device: Device = None
+    """cpu, cuda or cuda:N; CUDA where there is one, unless given."""
+    quiet: Flag = False
+    """No progress."""
+
+
+@dataclass(frozen=True)
 class New:
     """Write a commented problem file to start from; it runs as it is."""
 
@@ -167,7 +187,7 @@ class Completion:
 
 COMMANDS: dict[str, type] = {
     "solve": Solve, "check": Check, "reference": Reference, "compare": Compare, "verify": Verify, "plot": Plot,
-    "new": New, "completion": Completion,
+    "inspect": Inspect, "new": New, "completion": Completion,
 }  # fmt: skip
 
 Command = (
@@ -177,6 +197,7 @@ Command = (
     | Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Plot, tyro.conf.subcommand("plot")]
+    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[New, tyro.conf.subcommand("new")]
     | Annotated[Completion, tyro.conf.subcommand("completion")]
 )

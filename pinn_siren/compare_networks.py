@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from .build import pick_device
+from .build import default_size, pick_device
 from .compare import SEEDS
 from .comparison.baselines import NETWORKS
 from .comparison.curves import shown
@@ -23,6 +23,8 @@ from .comparison.tables import as_markdown, as_text, spread
 from .comparison.training import RELATIVE, Trained, Training
 from .comparison.yardstick import Best, Exact, Yardstick, choose_yardstick
 from .errors import PinnSirenError, UsageError, expect_positive, expect_whole, suggest
+from .optimizers import Adam
+from .plan import precision
 from .problem import Problem
 from .provenance import environment
 from .reference import GridSolution
@@ -108,13 +110,14 @@ def compare_networks(
     problem: Problem,
     *,
     networks: Sequence[str] = NETWORKS,
-    width: int = WIDTH,
-    depth: int = DEPTH,
+    width: int | None = None,
+    depth: int | None = None,
     steps: int = STEPS,
+    rate: float = Adam.lr,
     budget: float | None = None,
     seeds: int = SEEDS,
     device: str | torch.device | None = None,
-    dtype: torch.dtype = torch.float64,
+    dtype: torch.dtype | None = None,
     folder: str | Path | None = None,
     statement: str = "",
     fresh: bool = False,
@@ -122,10 +125,13 @@ def compare_networks(
 ) -> NetworkComparison:
     """Train the SIREN and the networks that its paper compares it with, of ``depth`` layers of ``width``, by Adam.
 
+    ``width``, ``depth`` and ``dtype``: 3 layers of 64 in float64 unless given, and for a fit of very many values the
+    size and precision that ``solve`` takes; ``rate``: Adam's learning rate, 1e-4 in the paper.
     ``networks``: some of ``"siren"``, ``"tanh"``, ``"relu"``, ``"softplus"``, ``"rbf"``, ``"relu-pe"``; ``steps`` of
     Adam each, on the same points; ``budget``: seconds at most for each, none unless given. Errors as in ``compare``,
-    and the figures of ``problem.metrics`` beside them. A network whose derivatives vanish where the equation needs
-    them is trained all the same, and its row says so. ``folder``: where ``networks.json`` keeps runs as they end.
+    against the only grid where a reference has one, and the figures of ``problem.metrics`` beside them. A network whose
+    derivatives vanish where the equation needs them is trained all the same, and its row says so. ``folder``: where
+    ``networks.json`` keeps runs as they end.
 
     Raises as ``compare`` does; Ctrl-C returns what is done.
     """
@@ -134,19 +140,24 @@ def compare_networks(
             raise UsageError(f"networks are some of {', '.join(NETWORKS)}; got {name!r}.{suggest(name, NETWORKS)}")
     if not networks:
         raise UsageError(f"networks are some of {', '.join(NETWORKS)}; got none.")
+    wide, deep = default_size(problem) if problem.is_signal else (WIDTH, DEPTH)
+    width, depth = wide if width is None else width, deep if depth is None else depth
+    dtype = dtype or precision(problem.is_signal)
     for name, value in (("width", width), ("depth", depth), ("steps", steps), ("seeds", seeds)):
         expect_whole(name, value, 1)
     if budget is not None:
         expect_positive("budget, in seconds,", budget)
+    expect_positive("rate", rate)
     pick_device(device)
-    precision = str(dtype).removeprefix("torch.")
+    digits = str(dtype).removeprefix("torch.")
     made = {
         "problem": type(problem).__name__, "statement": statement, "width": width, "depth": depth, "steps": steps,
-        "budget": budget, "dtype": precision, "machine": machine(device), "code": environment().get("git_commit", ""),
+        "rate": rate, "budget": budget, "dtype": digits, "machine": machine(device),
+        "code": environment().get("git_commit", ""),
     }  # fmt: skip
     kept = Kept(None if folder is None else Path(folder) / "networks.json", made, fresh)
     stick, truth = _truth(problem)
-    work = Training(problem, width, depth, steps, budget, device, dtype, stick, _grid(problem, truth))
+    work = Training(problem, width, depth, steps, rate, budget, device, dtype, stick, _grid(problem, truth))
     names = tuple(dict.fromkeys(networks))
     wanted = [(seed, name) for seed in range(seeds) for name in names]
     interrupted = False
@@ -170,8 +181,8 @@ def compare_networks(
     runs = [Trained.of(kept.runs[k]) for name in names for s in range(seeds) if (k := f"{name}, seed {s}") in kept.runs]
     fields = {name: grid for name in names if (grid := kept.grid(name)) is not None}
     how = (
-        f"{depth} hidden layers of {width}, {steps} steps of Adam each, {seeds} seed{'s' * (seeds > 1)}: median "
-        f"[least, largest]; {precision}, {made['machine']}."
+        f"{depth} hidden layers of {width}, {steps} steps of Adam each at rate {rate:g}, {seeds} "
+        f"seed{'s' * (seeds > 1)}: median [least, largest]; {digits}, {made['machine']}."
     )
     result = NetworkComparison(type(problem).__name__, tuple(runs), stick, fields, truth, seeds, how, interrupted)
     if folder is not None:
@@ -191,7 +202,9 @@ def _truth(problem: Problem) -> tuple[Yardstick, GridSolution | None]:
         if not isinstance(error, PinnSirenError) and problem.reference is None:
             raise
         return stick, None
-    if reference.bar is not None:
+    if problem.one_grid:
+        stick = Best(reference.best, 0.0, reference.name)
+    elif reference.bar is not None:
         described = f"{reference.name}, whose own error is about {reference.bar:.1e}"
         stick = Best(reference.best, reference.bar, described)
     return stick, reference.best

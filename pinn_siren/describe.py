@@ -41,7 +41,7 @@ def describe(problem: Problem) -> str:
         ("exact solution", "none" if problem.exact is None else "given, and used for the verdict only"),
         ("reference", _reference(problem)),
         ("solve would run", _method(trainer)),
-        ("because", make_stages().reason),
+        ("because", make_stages(signal=problem.is_signal).reason),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
@@ -60,6 +60,8 @@ def _axes(problem: Problem) -> str:
 
 
 def _equation(problem: Problem) -> str:
+    if problem.is_fit:
+        return "none: a fit of data"
     orders = ", ".join(f"{problem.order(a)} in {a}" for a in problem.domain.axes)
     asked = ", ".join(sorted(k for k in problem.derivatives if k)) or "none"
     return f"{'linear' if _is_linear(problem) else 'nonlinear'}, of order {orders}; derivatives: {asked}"
@@ -108,6 +110,8 @@ def _place(points: list[Points]) -> str:
 
 
 def _reference(problem: Problem) -> str:
+    if problem.one_grid:
+        return f"{problem.classical_method}, on one grid"
     try:
         cells = problem.cells()
         if problem.reference is None:
@@ -119,8 +123,10 @@ def _reference(problem: Problem) -> str:
 
 
 def _method(trainer: Trainer) -> str:
-    stages = ", then ".join(f"{s.name} for {s.steps} steps at most" for s in make_stages().stages)
-    stages = f"least squares on frozen sine features; where these stay above {TRAINED:g}: {stages}"
+    plan = make_stages(signal=trainer.problem.is_signal)
+    stages = ", then ".join(f"{s.name} for {s.steps} steps at most" for s in plan.stages)
+    if plan.frozen:
+        stages = f"least squares on frozen sine features; where these stay above {TRAINED:g}: {stages}"
     return f"{stages}; a network of {count_parameters(trainer.model)} parameters"
 
 

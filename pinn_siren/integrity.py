@@ -26,7 +26,7 @@ def checksums(stored: StoredSolution) -> dict[str, str]:
 def reference_checksums(reference: Reference | None) -> dict[str, str]:
     """A SHA-256 of every array in ``reference.h5``, by its grid and name; none where there is no reference."""
     arrays: dict[str, NDArray[Any]] = {}
-    grids = dict(zip(("grid 0", "grid 1", "grid 2"), reference.levels, strict=True)) if reference is not None else {}
+    grids = {f"grid {k}": level for k, level in enumerate(reference.levels if reference is not None else ())}
     if reference is not None and reference.extrapolated is not None:
         grids["extrapolated"] = reference.extrapolated
     for place, grid in grids.items():

@@ -23,12 +23,12 @@ from .system import System
 
 
 class Objective:
-    """``sum_m weight_m mean |C_m|^2 / (size_m amplitude)^2`` over the current points.
+    """``sum_m weight_m mean |C_m / (size_m amplitude)|^norm_m`` over the current points, the norm mostly 2.
 
     Means, never sums, so that weights do not depend on the number of points; each part of a constraint's residual is
-    divided by its size for a field of the likely amplitude, so that no weight is needed to balance units. ``balance``
-    brings a further factor a term, ``causal`` weighs the interior means in time, ``resampling`` places the interior
-    points.
+    divided by its size for a field of the likely amplitude, so that no weight is needed to balance units, or by the
+    size that the constraint brings. ``balance`` brings a further factor a term, ``causal`` weighs the interior means in
+    time, ``resampling`` places the interior points.
     """
 
     def __init__(
@@ -80,11 +80,22 @@ class Objective:
         return {c.name: c.weight * factors.get(c.name, 1.0) * means[c.name] for c in self.system.constraints}
 
     def means(self) -> dict[str, Tensor]:
-        """The mean square of every constraint's residual at the current points, nondimensional, without its weight."""
+        """The mean of every constraint's residual to its norm at the current points, nondimensional, without its
+        weight."""
         causal = {} if self.causal is None else self.causal.means(self._slabs())
-        squares = self._squares(self.points, self.scales.residual, set(causal))
-        plain = {name: s / self.scales.amplitude**2 for name, s in squares.items()}
+        rest = [c for c in self.system.constraints if c.name not in causal]
+        plain = {c.name: torch.stack([c.mean(r) for r in self._scaled(c, self.points[c.name])]).sum() for c in rest}
         return {name: (causal | plain)[name] for name in self.names}
+
+    def _scaled(self, c: Constraint, points: list[Points]) -> list[Tensor]:
+        """The parts of a constraint's residual, in units of their sizes."""
+        parts = self.system.parts(c, points, self.model)
+        return [part / size for part, size in zip(parts, self.sizes(c), strict=True)]
+
+    def sizes(self, c: Constraint) -> list[float]:
+        """The residual that counts as 1, for every part of a constraint's."""
+        known = [size * self.scales.amplitude for size in self.scales.residual[c.name]]
+        return known if c.size is None else [c.size] * len(known)
 
     def _inside(self) -> list[Constraint]:
         """The constraints that hold everywhere inside: no integrals, no data at points of their own."""
@@ -101,28 +112,24 @@ class Objective:
         return {c.name: self.causal.slab_means(at[c.name], self._densities(c, at[c.name])) for c in self._inside()}
 
     def _densities(self, c: Constraint, p: Points) -> Tensor:
-        """``(n,)``: the squared residual of an interior constraint at points, nondimensional."""
-        parts, sizes = self.system.parts(c, [p], self.model), self.scales.residual[c.name]
-        squares = [_square(part) / size**2 for part, size in zip(parts, sizes, strict=True)]
-        return torch.stack(squares).sum(0) / self.scales.amplitude**2
+        """``(n,)``: what an interior constraint adds to the loss at each point, nondimensional."""
+        return torch.stack([c.densities(part) for part in self._scaled(c, [p])]).sum(0)
 
     @torch.no_grad()
     def _sizes(self, c: Constraint, p: Points) -> Tensor:
-        """``(n,)``: the absolute residual, as many points at a time as the training takes."""
+        """``(n,)``: the root of the squared residual, as many points at a time as the training takes."""
         length = self.counts[c.name]
         chunks = [p[i : i + length] for i in range(0, len(p), length)]
         return torch.cat([self._densities(c, chunk) for chunk in chunks]).sqrt()
 
-    def _squares(
-        self, points: dict[str, list[Points]], sizes: dict[str, tuple[float, ...]], without: set[str] | None = None
-    ) -> dict[str, Tensor]:
+    def _squares(self, points: dict[str, list[Points]], sizes: dict[str, tuple[float, ...]]) -> dict[str, Tensor]:
         """The mean square of every constraint's residual, its parts in units of their sizes."""
 
         def square(c: Constraint) -> Tensor:
             parts = self.system.parts(c, points[c.name], self.model)
             return torch.stack([c.square(r) / size**2 for r, size in zip(parts, sizes[c.name], strict=True)]).sum()
 
-        return {c.name: square(c) for c in self.system.constraints if c.name not in (without or ())}
+        return {c.name: square(c) for c in self.system.constraints}
 
     def backward(self) -> Tensor:
         """The loss at the current points, its gradient added to the parameters; the terms stay in ``latest``."""
@@ -184,7 +191,3 @@ class Objective:
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The parameters that are trained."""
         return (p for p in self.model.parameters() if p.requires_grad)
-
-
-def _square(part: Tensor) -> Tensor:
-    return part.real.square() + part.imag.square() if part.is_complex() else part.square()

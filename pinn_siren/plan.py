@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from .errors import UsageError, expect_whole, suggest
 from .optimizers import LBFGS, Adam, GaussNewton, Stage
 
@@ -15,6 +17,8 @@ GROWTH, GROWTHS = 4, 4
 PATIENCE = 8
 TRAINED = 3e-3
 """What training of this size reaches at once: least squares that estimates less is not trained further."""
+DERIVATIVES_RATE = 3e-4
+"""Adam's learning rate for a signal known by its derivatives, whose gradients spread wider over the weights."""
 SEARCH_SECONDS = 10.0
 """How long ``"auto"`` searches for features, or a sixth of the budget, before it trains."""
 
@@ -28,15 +32,28 @@ class StagePlan:
     reason: str
 
 
+def precision(signal: bool) -> torch.dtype:
+    """The numbers that training computes with: float32 for a signal, which is itself known to a few digits."""
+    return torch.float32 if signal else torch.float64
+
+
 def make_stages(
-    method: str = "auto", steps: int | None = None, training: bool = False, own: bool = False, placed: bool = False
+    method: str = "auto",
+    steps: int | None = None,
+    training: bool = False,
+    *,
+    own: bool = False,
+    placed: bool = False,
+    signal: bool = False,
+    derivatives: bool = False,
 ) -> StagePlan:
     """The stages for a method; ``steps`` limits the last one. Raises ``UsageError`` for another method or no steps.
 
     ``"least-squares"``: random sine features, frozen, their sum solved for (``bandwidth.Search``). ``"adam"``: Adam
     alone, on fresh points every step. ``"lbfgs"``: L-BFGS after a short run of Adam, which takes the network out of
     the start, where second-order information is of no use. ``"auto"``: least squares, and ``"lbfgs"`` where that stays
-    above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise.
+    above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise;
+    ``"adam"`` where the problem is a ``signal``, at a lower rate where that is known by ``derivatives``.
     ``"gauss-newton"``: Gauss-Newton on a small network, widened where it stalls; on an ``own`` network as it is, and on
     the user's number of points where they are ``placed``.
     """
@@ -44,8 +61,10 @@ def make_stages(
         expect_whole("steps", steps, 1)
     if method not in METHODS:
         raise UsageError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{suggest(method, METHODS)}")
-    if method == "adam":
-        return StagePlan(False, (Adam(steps=steps or ADAM_STEPS),), "Adam on fresh points every step, as asked")
+    if method == "adam" or (method == "auto" and signal):
+        why = ", as asked" if method == "adam" else ": a signal of very many values, of which each step takes others"
+        rate = DERIVATIVES_RATE if signal and derivatives else Adam.lr
+        return StagePlan(False, (Adam(steps=steps or ADAM_STEPS, lr=rate),), f"Adam on fresh points every step{why}")
     if method == "gauss-newton":
         return StagePlan(False, _second_order(steps, own, placed), "Gauss-Newton on all layers, as asked")
     if method == "least-squares":

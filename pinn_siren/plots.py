@@ -73,7 +73,8 @@ def draw(path: str | Path, stored: StoredSolution, *, title: str | None = None) 
 
 
 def draw_reference(path: str | Path, reference: Reference, title: str) -> None:
-    """Writes a PNG of a reference: its finest grid, the next coarser one, and their difference on the shared nodes.
+    """Writes a PNG of a reference: its finest grid, the next coarser one (where there is one), and their difference on
+    the shared nodes.
 
     Raises :class:`StorageError` where the file cannot be written.
     """
@@ -106,6 +107,9 @@ def _against_truth(stored: StoredSolution, output: str) -> list[_Comparison]:
 
 
 def _between_grids(reference: Reference, output: str) -> list[_Comparison]:
+    if len(reference.levels) == 1:
+        alone = reference.finest
+        return _compare(output, {"reference": (alone.coordinates, alone.values[output])}, None, {})
     coarse, fine = reference.levels[1:]
     shown = {
         "finest grid": (fine.coordinates, fine.values[output]),

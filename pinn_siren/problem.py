@@ -7,13 +7,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import torch
 from torch import Tensor
 
 from .coefficients import Coefficient, call, values
-from .conditions import PML, ConditionBase, Constraint, Data, Place, leaves_constant, unique_names
+from .conditions import PML, ConditionBase, Constraint, Data, Place, Raster, leaves_constant, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
@@ -21,6 +22,11 @@ from .points import TIME, Points
 
 if TYPE_CHECKING:
     from .reference.grid import GridSolution, Reference
+    from .solution import Solution
+
+
+SIGNAL = 2_000
+"""A fit of so many values is of a signal: it holds more than sine features of frozen frequencies represent."""
 
 
 class _Stated(type):
@@ -47,6 +53,10 @@ class Problem(metaclass=_Stated):
     tuple, for validation only; ``ansatz``: ``(p, u) -> Jet``, conditions built into the output; ``reference``:
     ``cells -> GridSolution``, an own classical solver. Units are the user's; all lengths and times in the same ones.
 
+    ``one_grid``: the reference is known on one grid alone, as measured values are; it then has no order and no error
+    bar, and the verdict is left open. ``reference_method`` says what it is. ``share``: the part of a fit's very many
+    values that a step of training sees.
+
     Without a residual of its own, a problem with ``Data`` is a fit: its conditions are all that holds.
 
     Raises ``ProblemError`` for a statement that cannot be meant.
@@ -57,6 +67,8 @@ class Problem(metaclass=_Stated):
     stretches: ClassVar[bool] = False
     reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
     cut_method: ClassVar[str] = "finite differences on cut cells, second order, sparse LU"
+    one_grid: ClassVar[bool] = False
+    share: ClassVar[float] = 1 / 8
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()
@@ -102,7 +114,30 @@ class Problem(metaclass=_Stated):
     @property
     def is_fit(self) -> bool:
         """Whether there is no equation, and data to fit."""
-        return type(self).residual is Problem.residual and any(isinstance(c, Data) for c in self.conditions)
+        return type(self).residual is Problem.residual and any(isinstance(c, Data | Raster) for c in self.conditions)
+
+    @cached_property
+    def samples(self) -> int:
+        """The values that a fit represents, at most at one condition's points; 0 where there is an equation."""
+        data = [c for c in self.conditions if isinstance(c, Data | Raster)] if self.is_fit else []
+        return max((c.count for c in data), default=0)
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether this is a fit of very many values, such as an image's."""
+        return self.samples >= SIGNAL
+
+    @property
+    def of_derivatives(self) -> bool:
+        """Whether this is a fit whose data are derivatives alone."""
+        known = [c for c in self.conditions if isinstance(c, Data | Raster)]
+        return self.is_fit and all(isinstance(c, Data) and c.of != "value" for c in known)
+
+    @property
+    def first_frequency(self) -> float:
+        """The part of the highest wavenumber that the network's first layer starts at, unless given: depth brings the
+        rest."""
+        return 1 / 2
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -113,14 +148,21 @@ class Problem(metaclass=_Stated):
         """``(n, fields) -> (n, outputs)``: what a user sees of the unknowns."""
         return values
 
-    def metrics(self, solution: Any) -> dict[str, float]:
-        """Figures of a ``Solution`` beside its error, by name and unit, such as ``{"PSNR (dB)": 39.1}``; none here."""
+    def metrics(self, solution: Solution) -> dict[str, float]:
+        """Figures of merit that belong to this problem alone, by name, such as ``{"PSNR (dB)": 41.2}``.
+
+        The report prints and keeps them; no verdict rests on them.
+        """
         return {}
+
+    def draw(self, solution: Solution, folder: Path) -> list[Path]:
+        """Write the problem's own pictures and files into a folder, beside ``figure.png``; returns their paths."""
+        return []
 
     @property
     def free_constant(self) -> bool:
         """Whether adding a constant to a solution gives another one; then the one of zero mean is meant."""
-        alone = self.is_fit and len(self.fields) == 1 and self.ansatz is None
+        alone = self.is_fit and self.ansatz is None
         return alone and all(leaves_constant(c) for c in self.conditions)
 
     def slowness(self, p: Points) -> Tensor | None:
@@ -186,7 +228,7 @@ class Problem(metaclass=_Stated):
     def classical_method(self) -> str:
         """What solves the reference: by name, for reports."""
         if self.reference is not None:
-            return "own reference"
+            return self.reference_method if self.one_grid else "own reference"
         return self.reference_method if isinstance(self.domain, Box) else self.cut_method
 
     def cells(self, resolution: int | None = None) -> dict[str, int]:

@@ -26,6 +26,8 @@ SMOOTHEST = 3.0
 """The least highest wavenumber, in units of 1 / half-width: about one oscillation over the domain."""
 GENEROUS = 3.0
 """The amplitude is taken this much larger: too large costs little, too small lets high frequencies fit the points."""
+PROBE, FAR = 0.1, 10.0
+"""The size of the random field that residuals are linearized at; a field this many times larger is far from it."""
 LINES, LINE = 8, 256
 """Lines sampled an axis and constraint, and points on each."""
 
@@ -72,8 +74,12 @@ def measure_scales(problem: Problem, seed: int = 0) -> Scales:
         else tuple(_held(block, bounds) for block in by_part[c.name])
         for c in constraints
     }
+    data = {c.name: _data(problem, c, sampler) for c in constraints}
     driven = {
-        c.name: max(d * r for d, r in zip(_data(problem, c, sampler), response[c.name], strict=True))
+        c.name: max(
+            d * r * _proportional(block, d * r, d)
+            for d, r, block in zip(data[c.name], response[c.name], by_part[c.name], strict=True)
+        )
         for c in constraints
     }
     amplitude = max(driven[c.name] * (GENEROUS if c.on_interior else 1.0) for c in constraints)
@@ -87,7 +93,7 @@ def _linearized(problem: Problem, c: Constraint, wavenumber: dict[str, float], s
     points = c.sample(200, sampler)
 
     def evaluate(plan: Plan) -> Linearization:
-        size = torch.tensor([0.1 * _symbol(key, wavenumber) for key in plan.keys], dtype=torch.float64)
+        size = torch.tensor([PROBE * _symbol(key, wavenumber) for key in plan.keys], dtype=torch.float64)
         raw = [
             tuple(Jet(u.channels * size[:, None], plan, p) for u in problem.random_fields(p, plan, sampler))
             for p in points
@@ -199,6 +205,15 @@ def _size(block: Linearization, wavenumber: dict[str, float]) -> float:
 def _data(problem: Problem, c: Constraint, sampler: Sampler) -> list[float]:
     """The root mean square of a constraint's sources or data, a part each."""
     return [math.sqrt(float(c.square(part))) for part in _at_zero(problem, c, c.sample(500, sampler)).T]
+
+
+def _proportional(block: Linearization, answer: float, data: float) -> bool:
+    """Whether a residual of size ``data`` speaks of a field as large as its slope says, ``answer``.
+
+    One that a small random field halves already is no straight line there: a penalty such as exp(-100 |u|) is flat but
+    at zero, and says nothing of the field's size.
+    """
+    return answer <= FAR * PROBE or 2 * math.sqrt(float(block.values.square().mean())) >= data
 
 
 def _response(

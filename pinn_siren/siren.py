@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from .errors import UsageError
 
+CALM = 200.0
+"""The first frequency up to which all layers learn at one rate."""
+
 
 class Siren(nn.Module):
     """``h_0 = x``, ``h_l = sin(omega_l (W_l h_(l-1) + b_l))`` for ``depth`` layers, then a linear output.
@@ -71,6 +74,15 @@ class Siren(nn.Module):
         for layer, omega in zip(self.layers[:-1], self.omegas, strict=True):
             x = torch.sin(omega * layer(x))
         return self.layers[-1](x)
+
+    def paces(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """How fast first-order steps may move each layer, in units of the learning rate, with its parameters.
+
+        A step of the first layer turns every phase by ``omega`` times as much, whatever its input's size: above
+        ``CALM``, as sounds need, such steps would only shuffle the phases.
+        """
+        first = min(1.0, CALM / self.omegas[0])
+        return [(first if i == 0 else 1.0, list(layer.parameters())) for i, layer in enumerate(self.layers)]
 
     def configuration(self) -> dict[str, Any]:
         """What rebuilds this network: the arguments of the constructor."""

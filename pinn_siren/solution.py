@@ -90,7 +90,12 @@ class Solution:
         """The comparison with the exact solution and with finite differences, with the fields it stands on."""
         if self.problem is None:
             raise UsageError("A loaded solution has no problem to compare with; pinn-siren verify checks its folder.")
-        return examine(self.problem, self.on_grid, self.provenance, self.parameters)
+        try:
+            metrics = {name: float(value) for name, value in self.problem.metrics(self).items()}
+        except Exception as error:  # The network is trained by now: what a user's figures cannot take is said.
+            warnings.warn(f"metrics: {type(error).__name__}: {error}", stacklevel=2)
+            metrics = {}
+        return examine(self.problem, self.on_grid, self.provenance, self.parameters, metrics)
 
     @property
     def report(self) -> Report:
@@ -113,7 +118,8 @@ class Solution:
         return values, int(outside.sum())
 
     def save(self, folder: str | Path) -> None:
-        """Write ``solution.h5``, ``reference.h5`` (where there is one), ``report.json`` and ``figure.png``.
+        """Write ``solution.h5``, ``reference.h5`` (where there is one), ``report.json`` and ``figure.png``, and what
+        the problem draws itself.
 
         Each file is the old one or the new one, never half. Raises ``StorageError`` where that cannot be done; warns
         where the network is of a class that no file can describe, since loading then needs it again.
@@ -121,6 +127,7 @@ class Solution:
         found = self.examination
         folder = make_folder(folder)
         attributes = {**environment(), **self.report.as_dict(), "configuration": self.configuration()}
+        attributes["metrics"] = json.dumps(attributes["metrics"])
         stored = StoredSolution(
             coordinates=dict(found.grid.coordinates),
             fields=found.fields,
@@ -140,6 +147,8 @@ class Solution:
         sums = checksums(stored) | reference_checksums(found.reference)
         write_text(folder / "report.json", self.report.to_json(sums))
         draw(folder / "figure.png", stored)
+        assert self.problem is not None
+        self.problem.draw(self, folder)
         if describe(self.model.network) is None:
             name = type(self.model.network).__name__
             warnings.warn(

@@ -15,7 +15,7 @@ from .bandwidth import Found
 from .errors import ResidualError, UsageError, expect_positive
 from .frozen import find_frozen
 from .patches import FoundPatches
-from .plan import SEARCH_SECONDS, TRAINED, make_stages
+from .plan import SEARCH_SECONDS, TRAINED, make_stages, precision
 from .problem import Problem
 from .resampling import ResamplingName
 from .solution import Solution
@@ -30,7 +30,7 @@ def solve(
     network: nn.Module | None = None,
     points: int | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype = torch.float64,
+    dtype: torch.dtype | None = None,
     seed: int = 0,
     budget: float | None = None,
     steps: int | None = None,
@@ -46,9 +46,9 @@ def solve(
     """Solve a problem with a network, a ``Siren`` unless given.
 
     ``method``: ``"auto"``, ``"least-squares"``, ``"gauss-newton"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``);
-    ``tolerance``: the
-    relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none unless given;
-    ``steps``: of the last stage at most;
+    ``tolerance``: the relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none
+    unless given; ``steps``: of the last stage at most; ``dtype``: float64, and float32 for a fit of very many values,
+    unless given;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
     device and thread count; ``watch``: ``(seconds, model)``, called at every record of the training, and for every
     better attempt of the search once that has ended; the others, ``conditions``, ``balance``, ``causal`` and
@@ -61,9 +61,15 @@ def solve(
     if budget is not None:
         expect_positive("budget, in seconds,", budget)
     started = time.perf_counter()
-    plain = (network, points) == (None, None) and dtype == torch.float64 and conditions == "auto"
+    plain = (network, points) == (None, None) and dtype in (None, torch.float64) and conditions == "auto"
     training = not plain or bool(balance) or causal or resampling != "uniform"
-    plan = make_stages(method, steps, training, network is not None, points is not None)
+    # What is no problem is refused by the trainer, in its own words.
+    signal = isinstance(problem, Problem) and problem.is_signal
+    plan = make_stages(
+        method, steps, training, own=network is not None, placed=points is not None, signal=signal,
+        derivatives=signal and problem.of_derivatives,
+    )  # fmt: skip
+    dtype = dtype or (torch.float64 if plan.frozen else precision(signal))
     if plan.frozen and not plan.stages and (training or steps is not None):
         raise UsageError(
             "least-squares takes its own network, points and form of conditions, in float64: leave out network=, "

@@ -178,8 +178,8 @@ def read_solution(path: str | Path) -> StoredSolution:
 def write_reference(
     path: str | Path, reference: Reference, attributes: Mapping[str, str | int | float | None], title: str
 ) -> None:
-    """Writes ``reference.h5``, whole or not at all: the finest grid at the root, the coarser two in groups, and what
-    they extrapolate to in the group ``extrapolated``, with its bar as the attribute ``reference_error``.
+    """Writes ``reference.h5``, whole or not at all: the finest grid at the root, coarser ones in groups, and what they
+    extrapolate to in the group ``extrapolated``, with its bar as the attribute ``reference_error``.
 
     The reference's own figures become attributes too (``observed_order`` and ``reference_error`` are NaN where None),
     and win over ``attributes`` of the same name. Raises like :func:`write_solution`.
@@ -216,13 +216,11 @@ def read_reference(path: str | Path) -> tuple[Reference, Attributes]:
     """
     with _opening(path, "reference") as file:
         axes = _axes(file)
-        coarse, middle, fine = (
-            GridSolution(*netcdf.read_grid(g, axes)) for g in (file["grid_0"], file["grid_1"], file)
-        )
+        groups = [file["grid_0"], file["grid_1"]] if "grid_0" in file else []
         own = file.get(_EXTRAPOLATED)
         reference = Reference(
             method=str(file.attrs["method"]),
-            levels=(coarse, middle, fine),
+            levels=tuple(GridSolution(*netcdf.read_grid(g, axes)) for g in (*groups, file)),
             formal_order=float(file.attrs["formal_order"]),
             observed_order=_number_or_none(file.attrs["observed_order"]),
             error=_number_or_none(file.attrs["reference_error"]),

@@ -44,6 +44,7 @@ def reference_table(references: Mapping[str, Reference]) -> str:
         (
             name, r.name, " x ".join(map(str, r.finest.shape)),
             "-" if r.observed_order is None else f"{r.observed_order:.2f}",
+            "none: one grid" if len(r.levels) == 1 else
             "none: the grids do not converge" if r.bar is None else f"{r.bar:.1e}", f"{r.seconds:.2f}",
         )
         for name, r in references.items()

@@ -101,7 +101,7 @@ class Trainer:
         model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed, built, self.folded)
         model = model.to(device)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
-        inside = self.points or default_points(self.scales, count_parameters(model))
+        inside = self.points or default_points(self.problem, self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
         check(self.problem)
         self._coarse = () if self.problem.is_fit else tuple(resolution(self.scales, inside))

@@ -118,12 +118,17 @@ def _figures(report: Report, stored: StoredSolution, reference: Reference | None
     order, bar = (reference.observed_order, reference.bar) if reference else (None, None)
     outputs = tuple(json.loads(stored.network_configuration)["outputs"])
     grid = GridSolution(stored.coordinates, {}, stored.weights)
-    again = judge(grid, stored.fields, outputs, order, bar, report.tolerance)
-    return [
+    alone = reference is not None and len(reference.levels) == 1
+    again = judge(grid, stored.fields, outputs, order, bar, report.tolerance, alone)
+    found = [
         f"{name} is {getattr(report, name)} in report.json; the stored fields give {getattr(again, name)}."
         for name in Figures.__dataclass_fields__
         if not _same(getattr(report, name), getattr(again, name))
     ]
+    recorded = json.loads(str(stored.attributes.get("metrics", "{}")))
+    if recorded != report.metrics:
+        found.append(f"metrics are {report.metrics} in report.json; solution.h5 has {recorded}.")
+    return found
 
 
 def _same(one: Any, other: Any) -> bool:

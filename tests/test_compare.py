@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pinn_siren import Box, Data, Dirichlet, Poisson, Problem, compare, compare_networks, solve
+from pinn_siren import Box, Data, Dirichlet, Poisson, Problem, Raster, compare, compare_networks, solve
 from pinn_siren.cli import main
 from pinn_siren.commands import COMMANDS
 from pinn_siren.comparison import series
@@ -332,6 +332,38 @@ def test_networks_are_trained_alike(tmp_path, monkeypatch):
     monkeypatch.setattr("pinn_siren.comparison.training.Trainer", None)
     again = compare_networks(problem, networks=["siren", "relu", "rbf"], progress=False, **arguments)
     assert str(again) == str(found)
+
+
+class Sampled(Problem):
+    """A signal that is known on one grid."""
+
+    one_grid = True
+    reference_method = "the samples"
+
+
+def test_networks_of_a_signal_have_its_size_precision_and_grid():
+    x = np.linspace(0, 1, 3000)
+    kept = GridSolution({"x": x}, {"u": np.sin(40 * x)})
+    data = [Data(x, kept.values["u"])]
+    problem = Sampled(domain=LINE, conditions=data, reference=lambda cells: kept)
+    arguments = {"networks": ["siren"], "seeds": 1, "steps": 60, "device": "cpu", "progress": False}
+    found, slow = (compare_networks(problem, rate=rate, **arguments) for rate in (1e-3, 1e-7))
+    assert "4 hidden layers of 55" in found.foot and "float32" in found.foot and "against the samples" in found.foot
+    misses = found.fields["siren"].values["u"] - kept.values["u"]
+    weights = kept.quadrature()
+    expected = math.sqrt((weights * misses**2).sum() / (weights * kept.values["u"] ** 2).sum())
+    assert found.runs[0].last("relative L2 error") == pytest.approx(expected, rel=1e-6)
+    assert expected < 0.5 * slow.runs[0].last("relative L2 error")
+    with pytest.raises(UsageError, match="rate must be a positive number"):
+        compare_networks(problem, rate=0)
+
+
+def test_the_misfit_of_a_raster_is_that_of_its_values():
+    x, values = np.linspace(0, 1, 8), np.arange(8, dtype=np.uint8)
+    fit = Problem(domain=LINE, conditions=[Raster({"x": x}, values, unit=0.1)])
+    found = solve(fit, method="adam", steps=3, points=16, progress=False, device="cpu")
+    gap = found(x[:, None]) - 0.1 * values
+    assert Misfit(fit).error_of(found) == pytest.approx(np.linalg.norm(gap) / np.linalg.norm(0.1 * values), rel=1e-12)
 
 
 FILE = """

@@ -104,6 +104,30 @@ def test_complex_values_and_named_outputs():
         residual(Pair(domain=SQUARE, conditions=[Data(p, p.x)]), smooth, smooth)
 
 
+@pytest.mark.parametrize("of", ["value", "grad", "laplacian"])
+def test_all_outputs_at_once_are_those_of_each_alone(of):
+    p, second = scattered(50), lambda p: exp(p.x) * p.y
+    values = torch.stack([of_function(smooth, p, of), of_function(second, p, of)], 1)
+    together = Pair(domain=SQUARE, conditions=[Data(p, values, of=of)])
+    assert together.free_constant == (of != "value")
+    assert residual(together, smooth, second).shape == (4 if of == "grad" else 2, 50)
+    assert float(residual(together, smooth, second).abs().max()) <= 1e-13
+    apart = Pair(domain=SQUARE, conditions=[Data(p, values[:, k], of=of, output="uv"[k]) for k in (0, 1)])
+    wrong = [lambda p: p.x**2 + 0 * p.y, lambda p: p.x * p.y**2]
+    each = torch.cat([residual(apart, *wrong, number=k) for k in (0, 1)])
+    assert torch.allclose(residual(together, *wrong), each, atol=1e-13)
+    with pytest.raises(ProblemError, match=r"shape \(n, 2.*all of u, v.*got \(50, 3"):
+        Pair(domain=SQUARE, conditions=[Data(p, torch.cat([values, values[:, :1]], 1), of=of)]).constraints()
+
+
+def test_a_small_draw_of_very_many_is_taken_on_the_device_with_its_own_values():
+    p = scattered(5000)
+    constraint = Problem(domain=SQUARE, conditions=[Data(p, smooth(p))]).constraints()[0]
+    (part,) = constraint.sample(100, Sampler(torch.Generator().manual_seed(7)))
+    assert len(part) == 100 and len(torch.unique(part.x)) > 90
+    assert torch.allclose(part.attached[:, 0], smooth(part))
+
+
 def test_a_draw_is_a_random_part_with_its_own_values():
     p = scattered(500)
     constraint = Problem(domain=SQUARE, conditions=[Data(p, smooth(p))]).constraints()[0]

@@ -6,6 +6,8 @@ import torch
 from pinn_siren import (
     Adam,
     Box,
+    Condition,
+    Data,
     Dirichlet,
     GaussNewton,
     Helmholtz,
@@ -19,6 +21,7 @@ from pinn_siren import (
 from pinn_siren.errors import ResidualError, UsageError
 from pinn_siren.optimizers import damped as algebra
 from pinn_siren.optimizers.damped import Dual, Primal, Products, damped
+from pinn_siren.optimizers.jacobian import Rows
 from pinn_siren.plan import make_stages
 from pinn_siren.siren import widened
 
@@ -219,6 +222,19 @@ def test_after_adam(poisson):
     assert trainer.history["loss"][-1] < 1e-2 * before
 
 
+def sized(norm=2):
+    conditions = [Dirichlet(0), Condition(lambda p, u: u.x - 1, on="interior", weight=3.0, norm=norm, size=0.2)]
+    return Problem(domain=LINE, conditions=[Data([0.2, 0.7], [1.0, 2.0], size=5.0), *conditions])
+
+
+def test_its_rows_are_the_loss_where_conditions_bring_a_size():
+    trainer = Trainer(sized(), progress=False, points=50)
+    trainer.objective.resample()
+    loss = sum(float(term.detach()) for term in trainer.objective.terms().values())
+    rows = Rows(trainer.objective, trainer.objective.points)
+    assert float(rows.values().square().sum()) == pytest.approx(loss, rel=1e-12)
+
+
 class Root(Problem):
     def residual(self, p, u):
         return u.xx - torch.sqrt(u.value.abs() * 0)
@@ -229,6 +245,7 @@ WRONG = {
     "density": (lambda: GaussNewton(density=-1.0), UsageError, "density"),
     "patience": (lambda: GaussNewton(patience=0), UsageError, "patience"),
     "causal": (lambda: trained(wave(), 2, causal=True), UsageError, "causal"),
+    "norm": (lambda: trained(sized(norm=1), 2), UsageError, "norm=2"),
     "wider": (
         lambda: Trainer(bent_line(), torch.nn.Sequential(torch.nn.Linear(1, 1)), progress=False).run(
             GaussNewton(wider=2)

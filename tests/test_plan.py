@@ -32,6 +32,14 @@ def test_every_method_is_in_the_table():
     assert {row[0] for row in TABLE} == set(METHODS)
 
 
+def test_a_signal_is_trained_by_adam_unless_asked_otherwise():
+    plan = make_stages(signal=True)
+    assert not plan.frozen and [s.name for s in plan.stages] == ["Adam"] and "very many values" in plan.reason
+    assert make_stages(signal=True, derivatives=True).stages[0].lr < plan.stages[0].lr
+    assert make_stages("least-squares", signal=True).frozen
+    assert [s.name for s in make_stages("lbfgs", signal=True).stages] == ["Adam", "LBFGS"]
+
+
 @pytest.mark.parametrize("method, steps", [("newton", None), ("adam", 0), ("auto", 1.5)])
 def test_what_cannot_be(method, steps):
     with pytest.raises(UsageError):

@@ -1,12 +1,17 @@
 import json
+import math
+import re
 import warnings
 
 import numpy as np
 import pytest
 import torch
 
-from pinn_siren import Box, Dirichlet, Eikonal, Points, Poisson, Problem, Siren, Solution, solve
+from pinn_siren import Box, Data, Dirichlet, Eikonal, Points, Poisson, Problem, Siren, Solution, solve
 from pinn_siren.errors import PinnSirenError, StorageError, UsageError
+from pinn_siren.plots import draw_reference
+from pinn_siren.reference import GridSolution
+from pinn_siren.storage import read_solution
 from pinn_siren.validation import judge, verdict
 from pinn_siren.verify import verify
 
@@ -297,3 +302,58 @@ def test_an_own_observe_is_what_a_user_sees(tmp_path):
     solution.save(tmp_path / "split")
     with pytest.raises(StorageError, match="observe"):
         Solution.load(tmp_path / "split")
+
+
+class Measured(Problem):
+    def residual(self, p, u):
+        return u.value - p.x
+
+    def metrics(self, solution):
+        return {"mean": solution([[0.25], [0.75]]).mean(), "perfect": math.inf}
+
+    def draw(self, solution, folder):
+        path = folder / "own.txt"
+        path.write_text(str(float(solution.jet([[0.5]]).x[0])))
+        return [path]
+
+
+def test_a_problem_adds_its_own_figures_and_files(tmp_path):
+    solution = solve(Measured(domain=Box(x=(0, 1))), device="cpu", progress=False)
+    assert solution.report.metrics == {"mean": pytest.approx(0.5), "perfect": math.inf}
+    assert re.search(r"mean +0\.5\n", str(solution.report))
+    solution.save(tmp_path)
+    assert float((tmp_path / "own.txt").read_text()) == pytest.approx(1)
+    assert Solution.load(tmp_path).report.metrics == solution.report.metrics
+    assert verify(tmp_path)[1] == []
+
+
+class Broken(Measured):
+    def metrics(self, solution):
+        return {"ratio": 1 / 0}
+
+
+def test_figures_that_cannot_be_had_do_not_cost_the_solution():
+    solution = solve(Broken(domain=Box(x=(0, 1))), device="cpu", progress=False)
+    with pytest.warns(UserWarning, match="metrics: ZeroDivisionError"):
+        assert solution.report.metrics == {}
+
+
+class Recorded(Problem):
+    one_grid = True
+    reference_method = "what was measured"
+
+
+def test_values_known_on_one_grid_are_shown_and_vouch_for_nothing(tmp_path):
+    x = np.linspace(0, 1, 12)
+    problem = Recorded(
+        domain=Box(x=(0, 1)), conditions=[Data(x, x**2)], reference=lambda cells: GridSolution({"x": x}, {"u": x**2})
+    )
+    solution = solve(problem, method="lbfgs", steps=20, device="cpu", progress=False)
+    report = solution.report
+    assert report.verdict == "unverified" and report.against == "reference" and report.relative_l2 < 1e-2
+    assert report.reference_method == "what was measured" and report.reference_error is None
+    solution.save(tmp_path)
+    assert verify(tmp_path)[1] == []
+    draw_reference(tmp_path / "reference.png", solution.examination.reference, "measured")
+    stored = read_solution(tmp_path / "solution.h5")
+    assert np.array_equal(stored.fields["u_reference"], x**2) and np.array_equal(stored.coordinates["x"], x)

@@ -19,14 +19,15 @@ NETWORKS = ("siren", "tanh", "relu", "softplus", "rbf", "relu-pe")
 def make_network(name: str, problem: Problem, scales: Scales, width: int, depth: int, seed: int) -> nn.Module:
     """One of ``NETWORKS`` with ``depth`` hidden layers of ``width``, for a problem's axes and fields; in float64.
 
-    ``"siren"`` starts at half the problem's highest wavenumber, as ``solve`` does; ``"relu-pe"`` encodes positions in
-    octaves up to that wavenumber; ``"rbf"`` has Gaussian radial basis functions for its first layer and ReLU after.
+    ``"siren"`` starts at the part of the problem's highest wavenumber that it starts at in ``solve``; ``"relu-pe"``
+    encodes positions in octaves up to that wavenumber; ``"rbf"`` has Gaussian radial basis functions for its first
+    layer and ReLU after.
     """
     inputs, outputs = len(problem.domain.axes), len(problem.fields) * (1 + problem.complex_valued)
     generator = torch.Generator().manual_seed(seed)
     highest = max(scales.wavenumber[a] * scales.half_width[a] for a in problem.domain.axes)
     if name == "siren":
-        omega = [inputs * highest / 2] + [HIDDEN_OMEGA] * (depth - 1)
+        omega = [inputs * highest * problem.first_frequency] + [HIDDEN_OMEGA] * (depth - 1)
         return Siren(inputs, outputs, width, depth, omega, dtype=torch.float64, generator=generator)
     if name == "rbf":
         first = GaussianRBF(inputs, width, dtype=torch.float64, generator=generator)

@@ -65,12 +65,14 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What all networks share: the problem, size, steps, seconds at most, device, precision, measure, grid."""
+    """What all networks share: problem, size, steps, learning rate, seconds at most, device, precision, measure and
+    grid."""
 
     problem: Problem
     width: int
     depth: int
     steps: int
+    rate: float
     budget: float | None
     device: str | torch.device | None
     dtype: torch.dtype
@@ -93,7 +95,7 @@ class Training:
                 trainer = Trainer(
                     self.problem, network, device=self.device, dtype=self.dtype, seed=seed, progress=False, watch=shots
                 )  # fmt: skip
-                outcome = trainer.run(Adam(steps=self.steps), budget=self.budget)
+                outcome = trainer.run(Adam(steps=self.steps, lr=self.rate), budget=self.budget)
         except Exception as error:
             # What one network cannot do, the others may.
             return Trained(name, seed, refused=reason(error)), None

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..conditions import Data
+from ..conditions import Data, Raster
 from ..domains import Sampler
 from ..problem import Problem
 from ..reference import GridSolution
@@ -24,6 +24,8 @@ from .grids import Level, bar_of, extrapolations, picked
 HIGHEST_ORDER = 4.0
 """The order that an extrapolation of second-order grids has at most."""
 UNKNOWN = math.nan
+MOST = 2**20
+"""Values of one condition that a misfit is taken over at most."""
 
 
 class Yardstick(Protocol):
@@ -103,16 +105,16 @@ class Misfit:
 
     @torch.no_grad()
     def error_of(self, solution: Solution) -> float:
-        """Over all data, those of gradients and Laplacians too."""
+        """Over all data, those of gradients and Laplacians too; of very many, over as many as ``MOST`` at random."""
         model, system = solution.model, System(self.problem)
         like, missed, size = model.center, 0.0, 0.0
         for condition in self.problem.conditions:
-            if not isinstance(condition, Data):
+            if not isinstance(condition, Data | Raster):
                 continue
             sampler = Sampler(torch.Generator(like.device).manual_seed(0), like.dtype)
             for c in condition.constraints(self.problem):
                 system.asked.setdefault(c.name, frozenset())
-                (points,) = c.sample(len(condition.coordinates), sampler)
+                (points,) = c.sample(min(MOST, condition.count), sampler)
                 for start in range(0, len(points), CHUNK):
                     part = points[slice(start, start + CHUNK)]
                     missed += sum(float(r.abs().square().sum()) for r in system.parts(c, [part], model))

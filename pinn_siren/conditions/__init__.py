@@ -1,10 +1,11 @@
 """Conditions: what holds beside the equation, and where."""
 
-from .base import ConditionBase, Constraint, Fields, Parts, Place, pick, unique_names
+from .base import ConditionBase, Constraint, Fields, Norm, Parts, Place, pick, unique_names
 from .data import Data
 from .integral import Integral
 from .other import Condition, Initial, Periodic
 from .radiation import PML, Absorbing
+from .raster import Raster
 from .sides import Boundary, Dirichlet, Neumann, Robin, is_zero
 
 
@@ -16,6 +17,6 @@ def leaves_constant(condition: ConditionBase) -> bool:
 
 __all__ = [
     "Absorbing", "Boundary", "Condition", "ConditionBase", "Constraint", "Data", "Dirichlet", "Fields", "Initial",
-    "Integral", "Neumann", "PML", "Parts", "Periodic", "Place", "Robin", "is_zero", "leaves_constant", "pick",
-    "unique_names",
+    "Integral", "Neumann", "Norm", "PML", "Parts", "Periodic", "Place", "Raster", "Robin", "is_zero", "leaves_constant",
+    "pick", "unique_names",
 ]  # fmt: skip

@@ -14,13 +14,15 @@ from ..domains import Sampler
 from ..errors import ProblemError, suggest
 from ..points import Points
 from ..spectra import of_points
-from .base import ConditionBase, Constraint, Fields, Parts, label_of, pick
+from .base import ConditionBase, Constraint, Fields, Norm, Parts, expect_norm, label_of, pick
 
 Of = Literal["value", "grad", "laplacian"]
 NOISE = 0.3
 """The share of its own size by which an exact solution may miss what was measured."""
 SAME = 1e-9
 """How far apart, relative to the largest, two values at one point are that count as one."""
+MANY = 16
+"""This many data for each that is drawn: a repeat is rare, and a shuffle of all would cost more than a step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,10 @@ class Data(ConditionBase):
 
     ``points``: ``(n, d)``, a column an axis in the domain's order (``(n,)`` where there is one), or ``Points``;
     ``values``: ``(n,)``, or ``(n, space dims)`` for ``of="grad"``, in the units of the field (per length), complex
-    where the problem is. Where there are more than the points asked for, every draw is a random part of them.
+    where the problem is. Of a problem with several outputs, all at once without ``output``: ``(n, outputs)``, or
+    ``(n, outputs, space dims)``. Where there are more than the points asked for, every draw is a random part of them,
+    on the device that trains, with repeats where there are over ``MANY`` times as many.
+    ``norm`` and ``size`` as for ``Condition``.
 
     A problem that states no ``residual`` is a fit of its data. Raises ``ProblemError`` for other shapes, values that
     are not finite or contradict each other at one point, and points outside the domain.
@@ -40,15 +45,20 @@ class Data(ConditionBase):
     of: Of = "value"
     output: str | None = None
     weight: float = 1.0
+    norm: Norm = 2
+    size: float | None = None
 
     def __post_init__(self) -> None:
+        expect_norm("Data", self.norm, self.size)
         kinds = get_args(Of)
         if self.of not in kinds:
             near = suggest(str(self.of), kinds)
             raise ProblemError(f"Data(of={self.of!r}) must be one of {', '.join(kinds)}.{near}")
         where, measured = self.coordinates, self.measured
         expected = "(n, space dims)" if self.of == "grad" else "(n,)"
-        if len(self._came) not in ((1, 2) if self.of == "grad" else (1,)):
+        known = 1 + (self.of == "grad")
+        columns = len(self._came) == 2 and self._came[1] > 1
+        if not (len(self._came) in (1, known) or columns or len(self._came) == known + 1 > 2):
             raise ProblemError(f"Data values of {self.of} must have shape {expected}, got {self._came}.")
         if len(where) != len(measured):
             raise ProblemError(f"Data has {len(where)} points and {len(measured)} values: give one for each point.")
@@ -78,10 +88,15 @@ class Data(ConditionBase):
 
     @cached_property
     def measured(self) -> Tensor:
-        """``(n, k)`` values in double precision, on the CPU."""
+        """``(n, k)`` values in double precision, on the CPU; of several outputs one after the other."""
         found = _numbers(self.values, "values")
         found = found.to(torch.complex128 if found.is_complex() else torch.float64)
-        return found[:, None] if found.ndim == 1 else found
+        return found[:, None] if found.ndim == 1 else found.flatten(1)
+
+    @property
+    def count(self) -> int:
+        """The number of points."""
+        return len(self.coordinates)
 
     @property
     def _came(self) -> tuple[int, ...]:
@@ -106,12 +121,13 @@ class Data(ConditionBase):
         self._fits(problem)
 
         def residual(points: list[Points], fields: list[Fields]) -> Parts:
-            u = pick(fields[0], self.output, problem, "Data")
+            every = fields[0] if self._of_all(problem) else (pick(fields[0], self.output, problem, "Data"),)
+            found = [getattr(u, self.of) for u in every]
             measured = points[0].attached
             assert measured is not None
-            if self.of == "grad":
-                return tuple((u.grad - measured).unbind(1))
-            return getattr(u, self.of) - measured[:, 0]
+            columns = [part for u in found for part in (u.unbind(1) if self.of == "grad" else (u,))]
+            parts = tuple(column - measured[:, i] for i, column in enumerate(columns))
+            return parts if self.of == "grad" or len(parts) > 1 else parts[0]
 
         def wavenumbers() -> dict[str, float]:
             return dict(zip(problem.domain.axes, of_points(self.coordinates, self.measured), strict=True))
@@ -120,9 +136,13 @@ class Data(ConditionBase):
         return [
             Constraint(
                 label_of(kind, None, self.output), self._sampling(problem), residual, self.weight, on_interior=True,
-                wavenumbers=wavenumbers, slack=NOISE,
+                wavenumbers=wavenumbers, slack=NOISE, norm=self.norm, size=self.size,
             )
         ]  # fmt: skip
+
+    def _of_all(self, problem: Any) -> bool:
+        """Whether the values are those of all outputs."""
+        return self.output is None and len(problem.fields) > 1 and len(self._came) > 1 + (self.of == "grad")
 
     def _sampling(self, problem: Any) -> Any:
         tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
@@ -133,7 +153,10 @@ class Data(ConditionBase):
                 dtype = sampler.dtype.to_complex() if self.measured.is_complex() else sampler.dtype
                 tables[key] = self.coordinates.to(*key), self.measured.to(sampler.device, dtype)
             x, v = tables[key]
-            if len(x) > n:
+            if len(x) > MANY * n:
+                chosen = torch.randint(len(x), (n,), generator=sampler.generator, device=sampler.device)
+                x, v = x[chosen], v[chosen]
+            elif len(x) > n:
                 chosen = torch.randperm(len(x), generator=sampler.generator, device=sampler.device)[:n]
                 x, v = x[chosen], v[chosen]
             return [Points(problem.domain.axes, x, None, v)]
@@ -164,10 +187,14 @@ class Data(ConditionBase):
         dims = len(domain.space_axes)
         if self.of != "value" and not dims:
             raise ProblemError(f"Data(of={self.of!r}) is taken over space, and {domain} has time alone.")
-        if self.of == "grad" and self.measured.shape[1] != dims:
+        one = (dims,) if self.of == "grad" else ()
+        several = (len(problem.fields), *one) if self._of_all(problem) else one
+        if self._came[1:] != several and not (dims == 1 and self._came[1:] == several[:-1]):
+            each = f", a column for each of {', '.join(domain.space_axes)}" if one else ""
+            outputs = f" (all of {', '.join(problem.fields)})" if len(several) > len(one) else ""
             raise ProblemError(
-                f"Data values of grad must have shape (n, {dims}), a column for each of "
-                f"{', '.join(domain.space_axes)}; got {self._came}."
+                f"Data values of {self.of} must have shape (n{''.join(f', {k}' for k in several)}{',' * (not several)})"
+                f"{outputs}{each}; got {self._came}."
             )
 
 

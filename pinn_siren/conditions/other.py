@@ -12,7 +12,19 @@ from ..coefficients import Coefficient, call, values
 from ..domains import Box, On, Sampler
 from ..errors import ProblemError
 from ..points import Points
-from .base import ConditionBase, Constraint, Fields, Parts, Place, label_of, on_boundary, pick
+from .base import (
+    ConditionBase,
+    Constraint,
+    Fields,
+    Norm,
+    Parts,
+    Place,
+    at_points,
+    expect_norm,
+    label_of,
+    on_boundary,
+    pick,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,16 +95,21 @@ class Periodic(ConditionBase):
 class Condition(ConditionBase):
     """Anything else: ``residual(p, u) -> (n,)``, or a tuple of them, zero on the boundary where ``on`` says.
 
-    ``on="interior"`` states it inside the domain. With several outputs the residual takes them
-    all, or the one that ``output`` names.
+    ``on="interior"`` states it inside the domain, ``on=Points(...)`` at these points, whose normals are
+    ``p.normal`` if they have them. With several outputs the residual takes them all, or the one that ``output`` names.
+    ``norm=1`` lets training minimize the mean absolute residual instead of the mean square; ``size``: the residual that
+    counts as 1 there, read off the problem unless given.
     """
 
     residual: Callable[..., Parts]
-    on: On = None
+    on: On | Points = None
     output: str | None = None
     weight: float = 1.0
+    norm: Norm = 2
+    size: float | None = None
 
     def __post_init__(self) -> None:
+        expect_norm("Condition", self.norm, self.size)
         if not callable(self.residual):
             raise ProblemError(
                 f"Condition needs a function residual(p, u), as in Condition(lambda p, u: u.x - 1); got "
@@ -111,8 +128,13 @@ class Condition(ConditionBase):
         def inside(n: int, sampler: Sampler) -> list[Points]:
             return [problem.domain.interior(n, sampler)]
 
+        strength = {"weight": self.weight, "norm": self.norm, "size": self.size}
+        if isinstance(self.on, Points):
+            label = label_of("condition", "points", self.output)
+            sample = at_points(problem.domain, self.on)
+            return [Constraint(label, sample, residual, on_interior=True, wavenumbers=dict, **strength)]  # type: ignore[arg-type]
         interior = self.on == "interior"
         sample = inside if interior else on_boundary(problem.domain, self.on)
         label = label_of("condition", self.on, self.output)
         place = Place("interior") if interior else Place("boundary", self.on)
-        return [Constraint(label, sample, residual, self.weight, on_interior=interior, place=place)]
+        return [Constraint(label, sample, residual, on_interior=interior, place=place, **strength)]  # type: ignore[arg-type]

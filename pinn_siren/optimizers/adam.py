@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import UsageError, expect_positive, suggest
 from ..loss import Objective
+from ..siren import Siren
 from .stage import Stage, Update
 
 
@@ -20,7 +21,7 @@ class Adam(Stage):
 
     ``lr``: the learning rate after a linear warm-up of ``warmup`` steps; ``schedule``: ``"cosine"`` lowers it to
     ``lr * final`` at the last step (Loshchilov and Hutter 2017, arXiv 1608.03983), ``"exponential"`` likewise by a
-    constant factor a step, ``"constant"`` keeps it.
+    constant factor a step, ``"constant"`` keeps it. A network may slow layers down (``Siren.paces``).
     """
 
     steps: int = 2000
@@ -50,10 +51,15 @@ class Adam(Stage):
 
     def begin(self, objective: Objective) -> Update:
         """Adam with its moments at zero."""
-        optimizer = torch.optim.Adam(objective.parameters(), lr=self.lr)
+        network = objective.model.network
+        paces = network.paces() if isinstance(network, Siren) else [(1.0, list(objective.parameters()))]
+        groups = [(pace, [w for w in layer if w.requires_grad]) for pace, layer in paces]
+        groups = [(pace, layer) for pace, layer in groups if layer]
+        optimizer = torch.optim.Adam([{"params": layer} for _, layer in groups], lr=self.lr)
 
         def step(number: int) -> Tensor:
-            optimizer.param_groups[0]["lr"] = self.rate(number)
+            for group, (pace, _) in zip(optimizer.param_groups, groups, strict=True):
+                group["lr"] = pace * self.rate(number)
             optimizer.zero_grad(set_to_none=True)
             loss = objective.backward()
             optimizer.step()

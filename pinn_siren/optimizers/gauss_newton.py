@@ -83,7 +83,11 @@ class GaussNewton(Stage):
         objective.model.network = wide.to(objective.model.center)
 
     def begin(self, objective: Objective) -> Update:
-        """New damping, on as many points as the parameters need. Raises ``UsageError`` with causal weights."""
+        """New damping, on as many points as the parameters need. Raises ``UsageError`` with causal weights, and where a
+        condition counts by its mean absolute residual."""
+        absolute = next((c.name for c in objective.system.constraints if c.norm != 2), None)
+        if absolute is not None:
+            raise UsageError(f"GaussNewton makes mean squares small: give {absolute!r} norm=2, or use Adam or LBFGS.")
         if objective.causal is not None:
             raise UsageError("GaussNewton has no causal weights: leave out causal=True, or use Adam or LBFGS.")
         descent = Descent(objective, self)

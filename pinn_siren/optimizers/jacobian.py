@@ -105,8 +105,8 @@ class Rows:
     def _factors(self, c: Constraint, numbers: list[int] | tuple[int, ...], n: int) -> Tensor:
         objective = self.objective
         balance = 1.0 if objective.balance is None else float(objective.balance.weights.get(c.name, 1.0))
-        sizes = objective.scales.residual[c.name]
-        common = math.sqrt(c.weight * balance / (1 if c.reduce == "mean" else n)) / objective.scales.amplitude
+        sizes = objective.sizes(c)
+        common = math.sqrt(c.weight * balance / (1 if c.reduce == "mean" else n))
         return torch.tensor([common / sizes[i] for i in numbers], dtype=torch.float64).to(objective.model.center)
 
 

@@ -2,7 +2,7 @@
 
 from .cells import cell_weights, weighted
 from .cfl import cfl_limit, check_cfl
-from .convergence import converge, estimate, extrapolate, judged
+from .convergence import converge, estimate, extrapolate, judged, single
 from .eikonal import solve_eikonal
 from .grid import GridSolution, Reference, masked
 from .helmholtz import solve_helmholtz
@@ -11,5 +11,5 @@ from .wave import solve_wave
 
 __all__ = [
     "GridSolution", "Reference", "cell_weights", "cfl_limit", "check_cfl", "converge", "estimate", "extrapolate",
-    "judged", "masked", "solve_eikonal", "solve_helmholtz", "solve_poisson", "solve_wave", "weighted",
+    "judged", "masked", "single", "solve_eikonal", "solve_helmholtz", "solve_poisson", "solve_wave", "weighted",
 ]  # fmt: skip

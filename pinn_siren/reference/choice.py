@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..errors import NoReferenceError, UsageError, suggest
 from ..problem import Problem
 from .adaptive import solve_chebyshev
 from .cells import weighted
-from .convergence import converge
+from .convergence import converge, single
 from .grid import GridSolution, Reference, trapezoidal
 from .lines import Index
 
@@ -25,7 +26,7 @@ ASYMPTOTIC = 0.5
 
 def choose(problem: Problem, resolution: int | None, method: str, tolerance: float | None) -> Reference:
     """The reference by a method; ``"auto"``: finite differences, and where their bar is above a tenth of the tolerance,
-    the smallest bar of what else covers the problem.
+    the smallest bar of what else covers the problem. Where there is one grid alone, that.
 
     Another reference knows the residual alone, so it must agree with the finite differences within both bars: a wrong
     sign in the residual must show. Raises ``NoReferenceError`` where nothing covers the problem, ``UsageError`` for
@@ -45,6 +46,10 @@ def choose(problem: Problem, resolution: int | None, method: str, tolerance: flo
     def solve_on(cells: dict[str, int]) -> GridSolution:
         return weighted(problem.physical_domain, problem.finite_differences(cells))
 
+    if problem.one_grid:
+        started = time.perf_counter()
+        grid = solve_on({})
+        return single(grid, problem.classical_method, time.perf_counter() - started)
     found = converge(solve_on, cells, method=problem.classical_method)
     if method == "finite-differences" or tolerance is None or problem.reference is not None or problem.is_fit:
         return found

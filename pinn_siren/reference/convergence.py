@@ -28,6 +28,11 @@ PLATEAU = 1e-9
 SPECTRAL_ROUNDING = 1e-13
 
 
+def single(grid: GridSolution, method: str, seconds: float) -> Reference:
+    """A reference on one grid: no order, no error bar."""
+    return Reference(method, (grid,), 0.0, None, None, seconds)
+
+
 def converge(
     solve_on: Callable[[dict[str, int]], GridSolution],
     cells: Mapping[str, int],
@@ -45,10 +50,8 @@ def converge(
     return judged((coarse, middle, fine), method, formal_order, time.perf_counter() - began)
 
 
-def judged(
-    levels: tuple[GridSolution, GridSolution, GridSolution], method: str, formal_order: float, seconds: float
-) -> Reference:
-    """Three solutions with the order and the bar of ``estimate``, and what ``extrapolate`` makes of them."""
+def judged(levels: tuple[GridSolution, ...], method: str, formal_order: float, seconds: float) -> Reference:
+    """Three solutions (or one alone), the order and bar of ``estimate``, and what ``extrapolate`` makes of them."""
     order, error = estimate(levels, formal_order)
     extrapolated, bar = extrapolate(levels, formal_order, order) or (None, None)
     return Reference(method, levels, formal_order, order, error, seconds, extrapolated, bar)
@@ -63,8 +66,11 @@ def estimate(levels: Sequence[GridSolution], formal_order: float = 2.0) -> tuple
 
     The bar is None where p < 0.5 or d1 = 0: the grids do not show convergence. Where the differences are at rounding
     level there is no order to see, and the bar is that level. With an infinite ``formal_order`` the levels are three
-    resolutions of a spectral method, on grids that may be the same: there is no order, and the bar is twice d2.
+    resolutions of a spectral method, on grids that may be the same: there is no order, and the bar is twice d2. One
+    grid alone has neither.
     """
+    if len(levels) == 1:
+        return None, None
     if len(levels) != 3:
         raise UsageError(f"The observed order needs three grids, got {len(levels)}.")
     coarse, middle, fine = (_common(level, levels[0]) for level in levels)

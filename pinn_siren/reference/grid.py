@@ -58,7 +58,8 @@ def trapezoidal(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A classical solution on three grids, each twice as fine as the one before, with its error bar.
+    """A classical solution on three grids, each twice as fine as the one before, with its error bar; or one on a single
+    grid, without.
 
     ``observed_order`` is the order p seen over the three; ``error`` is the bar of the finest grid's relative L2 error,
     1.25 times Richardson's estimate with min(p, formal_order), or None where p < 0.5 (no bar can be given). An infinite
@@ -69,7 +70,7 @@ class Reference:
     """
 
     method: str
-    levels: tuple[GridSolution, GridSolution, GridSolution]
+    levels: tuple[GridSolution, ...]
     formal_order: float
     observed_order: float | None
     error: float | None
@@ -79,7 +80,7 @@ class Reference:
 
     @property
     def finest(self) -> GridSolution:
-        """The finest of the three grids."""
+        """The finest of the grids."""
         return self.levels[-1]
 
     @property

@@ -1,0 +1,102 @@
+"""Shapes, a sound and a video: one run each, their figures in a table.
+
+    python benchmarks/shapes.py --budget 900
+
+writes results/signals_3d.md, and what the solves write to results/signals/NAME/. The scanned rabbit is that of the
+package pymeshfix (Stanford's scan, holes and all), closed by it; its distance is then that to a closed mesh. It is
+under the GPL and nothing else needs it, so it is in an extra of its own: pip install -e '.[signals,rabbit]'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+
+from pinn_siren import Problem, solve
+from pinn_siren.files import call_problem, load_problem
+from pinn_siren.storage import make_folder, write_text
+
+ROOT = Path(__file__).parent.parent
+SQUARES: dict[str, Any] = {"method": "lbfgs", "dtype": torch.float64}
+HEAD = "| signal | method | parameters | seconds | figures |\n| --- | --- | --- | --- | --- |\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A problem file with its options, and how it is solved."""
+
+    file: str
+    options: dict[str, Any]
+    how: dict[str, Any]
+
+
+ROWS = {
+    "sphere": Row("shape", {"shape": "sphere"}, {}),
+    "torus": Row("shape", {"shape": "torus"}, {}),
+    "box": Row("shape", {"shape": "box"}, {}),
+    "torus without normals": Row("shape", {"shape": "torus", "normals": False}, {}),
+    "sphere, squares": Row("shape", {"shape": "sphere", "loss": "squares"}, SQUARES),
+    "torus, squares": Row("shape", {"shape": "torus", "loss": "squares"}, SQUARES),
+    "rabbit": Row("shape", {"input": "rabbit", "resolution": 192}, {"steps": 20_000}),
+    "melody": Row("audio", {}, {"steps": 20_000}),
+    "bikes": Row("video", {}, {"steps": 30_000}),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which rows, and how many seconds each."""
+
+    names: tuple[str, ...] = tuple(ROWS)
+    budget: float = 900.0
+    device: str | None = None
+    seed: int = 0
+
+
+def rabbit(folder: Path) -> Path:
+    """The rabbit as a closed mesh in a file."""
+    from pymeshfix import clean_from_file
+
+    spec = find_spec("pymeshfix")
+    assert spec is not None and spec.submodule_search_locations
+    scan = Path(spec.submodule_search_locations[0]) / "examples" / "StanfordBunny.ply"
+    path = make_folder(folder) / "rabbit.ply"
+    clean_from_file(str(scan), str(path))
+    return path
+
+
+def stated(row: Row) -> Problem:
+    """The problem of a row."""
+    path = ROOT / "problems" / f"{row.file}.py"
+    options = dict(row.options)
+    if options.get("input") == "rabbit":
+        options["input"] = str(rabbit(ROOT / "results" / "signals"))
+    return call_problem(load_problem(path), path, options)
+
+
+def run(name: str, options: Options) -> str:
+    """Solve a row, keep it, and say its figures as a line of the table."""
+    row = ROWS[name]
+    solution = solve(stated(row), budget=options.budget, device=options.device, seed=options.seed, **row.how)
+    solution.save(ROOT / "results" / "signals" / name.replace(", ", "_").replace(" ", "_"))
+    report = solution.report
+    figures = "; ".join(f"{key} {value:.4g}" for key, value in report.metrics.items())
+    return f"| {name} | {report.method} | {report.parameters} | {report.seconds:.0f} | {figures} |"
+
+
+def main(options: Options) -> None:
+    """Run the rows and write the table; a line is kept as soon as it is known."""
+    lines: list[str] = []
+    for name in options.names:
+        lines.append(run(name, options))
+        print(lines[-1], flush=True)
+        write_text(ROOT / "results" / "signals_3d.md", HEAD + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,191 @@
+"""Images as networks: the figures of problems/image.py, image_poisson.py and inpainting.py in one table.
+
+    python benchmarks/signals.py
+
+writes results/signals.md and results/pictures/signals.png (PSNR against seconds). Finished runs are kept in
+results/signals.json, and skipped when it is started again on the same machine with the same commit; --size 64 makes a
+small version in minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from matplotlib.figure import Figure
+from torch import nn
+
+from pinn_siren import MLP, Adam, Problem, Siren, Trainer
+from pinn_siren.files import load_problem
+from pinn_siren.plan import DERIVATIVES_RATE, precision
+from pinn_siren.provenance import environment
+from pinn_siren.storage import make_folder, replacing, write_text
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results"
+FIGURES = ("PSNR (dB)", "SSIM", "gradient PSNR (dB)", "Laplacian PSNR (dB)", "discrete solve, PSNR (dB)")
+HEAD = (
+    "| problem | network | training | image PSNR, dB | SSIM | gradient PSNR, dB | Laplacian PSNR, dB "
+    "| discrete solve, dB | steps | seconds |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+)
+LIMIT = 900.0
+Runs = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run: the file and its options, the network (the default one where None), the training."""
+
+    file: str
+    title: str
+    training: str
+    stage: Adam
+    options: dict[str, Any] = field(default_factory=dict)
+    network: Callable[[torch.Generator], nn.Module] | None = None
+    whole: bool = False
+    """All pixels at every step, instead of a part."""
+    limit: float = LIMIT
+
+
+def authors(generator: torch.Generator) -> nn.Module:
+    """The network of the authors' notebook: 256 units, three hidden layers after the first, omega 30."""
+    return Siren(2, 1, width=256, depth=4, omega=30.0, dtype=torch.float32, generator=generator)
+
+
+def other(activation: str, encoding: int = 0) -> Callable[[torch.Generator], nn.Module]:
+    """A network of the same size with another activation function."""
+    return lambda g: MLP(2, 1, 256, 4, activation, encoding, dtype=torch.float32, generator=g)
+
+
+NOTEBOOK = Adam(steps=500, lr=1e-4, schedule="constant", warmup=0)
+SLOPES = Adam(steps=2500, lr=DERIVATIVES_RATE)
+ROWS = (
+    Row("image", "image", "as its authors: 500 steps, lr 1e-4", NOTEBOOK, network=authors, whole=True),
+    Row("image", "image, ReLU", "as its authors", NOTEBOOK, network=other("relu"), whole=True),
+    Row("image", "image, tanh", "as its authors", NOTEBOOK, network=other("tanh"), whole=True),
+    Row("image", "image, ReLU, encoded", "as its authors", NOTEBOOK, network=other("relu", 8), whole=True),
+    Row("image", "image", "500 steps of the default", Adam(steps=500)),
+    Row("image", "image", "default, 10 minutes", Adam(steps=4000), limit=600.0),
+    Row("image_poisson", "image from its gradient", "default", SLOPES),
+    Row("image_poisson", "image from its Laplacian", "default", SLOPES, {"of": "laplacian"}),
+    Row("image_poisson", "gradients of two images", "default", SLOPES, {"blend": "moon"}),
+    *(
+        Row("inpainting", f"image from a tenth, prior: {prior}", "default", Adam(steps=2000), {"prior": prior})
+        for prior in ("none", "tv", "hessian")
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which image, of which size, which rows."""
+
+    size: int = 256
+    seed: int = 1
+    only: str = ""
+    """Rows whose title holds this alone."""
+
+
+def main(options: Options) -> None:
+    """Run what has not been run, and write the table and the picture after each."""
+    here = {"machine": platform.node(), "threads": torch.get_num_threads(), **environment()}
+    kept = make_folder(RESULTS) / "signals.json"
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    runs: Runs = found["runs"] if found.get("here") == here else {}
+    for row in ROWS:
+        key = key_of(row, options)
+        if key in runs or options.only not in row.title:
+            continue
+        runs[key] = run(row, options)
+        write_text(kept, json.dumps({"here": here, "runs": runs}, indent=1) + "\n")
+        write_text(RESULTS / "signals.md", table(runs, options))
+        draw(RESULTS / "pictures" / "signals.png", runs, options)
+        print(f"{key}: {runs[key]['metrics']}", flush=True)
+    print(table(runs, options))
+
+
+def key_of(row: Row, options: Options) -> str:
+    """What names a run."""
+    return f"{row.title}, {row.training}, {options.size} pixels, seed {options.seed}"
+
+
+def run(row: Row, options: Options) -> dict[str, Any]:
+    """Train one row, and measure it."""
+    make = load_problem(ROOT / "problems" / f"{row.file}.py")
+    assert not isinstance(make, Problem)
+    problem = make(size=options.size, **row.options)
+    network = None if row.network is None else row.network(torch.Generator().manual_seed(options.seed))
+    points = problem.samples if row.whole else None
+    trainer = Trainer(
+        problem, network, seed=options.seed, points=points, dtype=precision(problem.is_signal), progress=False
+    )
+    trainer.run(row.stage, budget=row.limit)
+    metrics = problem.metrics(trainer.solution())
+    scale = trainer.scales.amplitude**2
+    curve = [
+        (s, -10 * math.log10(scale * loss)) for s, loss in zip(trainer.history["seconds"], losses(trainer), strict=True)
+    ]
+    return {
+        "metrics": metrics,
+        "steps": trainer.steps,
+        "seconds": trainer.seconds,
+        "network": describe(trainer),
+        "curve": curve if row.file == "image" else [],
+    }
+
+
+def losses(trainer: Trainer) -> list[float]:
+    """The recorded losses, kept above zero."""
+    return [max(loss, 1e-30) for loss in trainer.history["loss"]]
+
+
+def describe(trainer: Trainer) -> str:
+    """The network in a few words."""
+    network = trainer.model.network
+    first = f", omega {network.omegas[0]:.3g}" if isinstance(network, Siren) else ""
+    return f"{type(network).__name__} {getattr(network, 'width', '')}x{getattr(network, 'depth', '')}{first}"
+
+
+def table(runs: Runs, options: Options) -> str:
+    """The table of what has been run."""
+    lines = []
+    for row in ROWS:
+        done = runs.get(key_of(row, options))
+        if done is None:
+            continue
+        figures = [f"{done['metrics'][name]:.4g}" if name in done["metrics"] else "" for name in FIGURES]
+        cells = [row.title, done["network"], row.training, *figures, str(done["steps"]), f"{done['seconds']:.0f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    foot = (
+        f"camera, {options.size} pixels a side, at the pixels themselves; of an image from its derivatives the "
+        f"constant is fitted by least squares. {platform.machine()} CPU, {torch.get_num_threads()} threads, float32, "
+        f"torch {torch.__version__}, seed {options.seed}. Made by `python benchmarks/signals.py`.\n"
+    )
+    return HEAD + "\n".join(lines) + "\n\n" + foot
+
+
+def draw(path: Path, runs: Runs, options: Options) -> None:
+    """PSNR of the pixels of each step against seconds."""
+    make_folder(path.parent)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for row in ROWS:
+        done = runs.get(key_of(row, options))
+        if done is not None and done["curve"]:
+            axes.plot(*zip(*done["curve"], strict=True), label=f"{row.title}: {row.training}", linewidth=1)
+    axes.set(xlabel="seconds", ylabel="PSNR of a step's pixels, dB", xscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
