@@ -13,11 +13,13 @@ from .siren import Siren
 from .solution import Solution
 from .solve import solve
 from .trainer import Trainer
+from .unknowns import Unknown, UnknownField
 from .validation import Report, solve_reference
 
 __all__ = [
     "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Dirichlet", "Disk", "Eikonal", "GaussianRBF",
     "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "LeastSquares", "MLP", "Mesh", "Neumann", "PML", "Periodic",
     "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Region", "Report", "Robin",
-    "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "jet", "solve", "solve_reference",
+    "Sampler", "Siren", "Solution", "Stage", "Trainer", "Unknown", "UnknownField", "Wave", "jet", "solve",
+    "solve_reference",
 ]  # fmt: skip

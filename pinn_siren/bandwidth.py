@@ -13,6 +13,7 @@ from .ansatz.derive import BuiltIn
 from .build import build_model
 from .domains import Sampler
 from .errors import ResidualError
+from .estimate import Estimate
 from .loop import End
 from .model import Model
 from .optimizers.least_squares import LastLayer, collocation
@@ -61,7 +62,8 @@ class Attempt:
 class Found:
     """The best attempt, an estimate of its relative L2 error, and why the search ended.
 
-    ``points``: the number of points of every constraint; ``history``: a row an attempt, its loss the squared misfit.
+    ``points``: the number of points of every constraint; ``history``: a row an attempt, its loss the squared misfit;
+    ``unknowns``, ``numbers``: the state of a problem's unknowns, and their estimates.
     """
 
     network: Siren
@@ -73,6 +75,8 @@ class Found:
     bandwidth: dict[str, float]
     points: dict[str, int]
     history: dict[str, list[float]]
+    unknowns: dict[str, Tensor] = field(default_factory=dict)
+    numbers: dict[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass

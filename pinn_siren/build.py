@@ -15,6 +15,7 @@ from .errors import UsageError
 from .jet import key_order, make_plan
 from .model import Model
 from .networks import MLP
+from .parameters import Unknowns
 from .points import Points
 from .problem import Problem
 from .scales import Scales
@@ -26,8 +27,9 @@ WIDTH, DEPTH, HIDDEN_OMEGA = 48, 3, 30.0
 
 
 def build_model(
-    problem: Problem, scales: Scales, network: nn.Module | None, dtype: torch.dtype, seed: int, built: BuiltIn
-) -> Model:
+    problem: Problem, scales: Scales, network: nn.Module | None, dtype: torch.dtype, seed: int, built: BuiltIn,
+    unknowns: Unknowns | None = None,
+) -> Model:  # fmt: skip
     """The network in the problem's own coordinates and units; a default ``Siren`` where none is given."""
     axes, count = problem.domain.axes, len(problem.fields)
     across = {a: scales.wavenumber[a] * scales.half_width[a] for a in axes}
@@ -58,6 +60,7 @@ def build_model(
         torch.full((count,), scales.amplitude, dtype=dtype),
         built.ansatz,
         {a: 2 * scales.half_width[a] for a in built.periodic},
+        unknowns,
     )
 
 

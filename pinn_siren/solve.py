@@ -13,6 +13,7 @@ from .ansatz.derive import Choice
 from .balance import BalanceName
 from .bandwidth import Found, Search
 from .errors import ResidualError, UsageError, expect_positive
+from .inversion import Inversion
 from .plan import SEARCH_SECONDS, TRAINED, make_stages
 from .problem import Problem
 from .resampling import ResamplingName
@@ -69,11 +70,20 @@ def solve(
         balance=balance, causal=causal, resampling=resampling,
     )  # fmt: skip
     found: Found | None = None
-    if plan.frozen:
+    fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
+    if fields and not plan.stages:
+        raise UsageError(
+            f"least-squares finds unknown numbers, and {', '.join(fields)} is an unknown field: use another method."
+        )
+    if plan.frozen and not fields:
         whole = math.inf if budget is None else budget
         limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
         try:
-            found = Search(problem, trainer.scales, tolerance, seed, started + limit).run()
+            if trainer.unknowns is None:
+                found = Search(problem, trainer.scales, tolerance, seed, started + limit).run()
+            else:
+                found = Inversion(problem, tolerance, seed, started + limit).run()
+                trainer.unknowns.load_state_dict(found.unknowns)
         except ResidualError:
             if not plan.stages:
                 raise

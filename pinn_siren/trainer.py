@@ -21,18 +21,22 @@ from .build import blindness, build_model, default_points, device_name, pick_dev
 from .causal import make_causal
 from .check import StatementWarning, check
 from .checkpoint import read_checkpoint, write_checkpoint
+from .confidence import confidence
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
+from .estimate import Estimate
 from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import LeastSquares, Stage
+from .parameters import expect_seen, make_unknowns
 from .problem import Problem
 from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
 from .siren import count_parameters
 from .solution import Provenance, Solution
 from .system import System
+from .unknowns import at, certain
 
 BOUNDARY_SHARE = 0.25
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -78,6 +82,7 @@ class Trainer:
     steps: int = field(default=0, init=False)
     _saved_at: float = field(default_factory=time.perf_counter, init=False)
     _resumed: dict[str, Any] | None = field(default=None, init=False)
+    _adopted: Found | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._expect()
@@ -85,17 +90,25 @@ class Trainer:
         started = time.perf_counter()
         device = pick_device(self.device)
         self.device = device
-        self.scales = measure_scales(self.problem)
-        built = choose(self.problem, self.scales, self.conditions, own_network=self.network is not None)
-        system = System(self.problem, held(self.problem, built))
+        self.unknowns = make_unknowns(self.problem, self.dtype, self.seed)
+        # Scales, checks and what is built in are those of the problem at the unknowns' first values.
+        first: Problem = self.problem if self.unknowns is None else self.unknowns.problem
+        firm: Problem = self.problem if self.unknowns is None else certain(self.problem)
+        self.scales = measure_scales(first)
+        built = choose(firm, self.scales, self.conditions, own_network=self.network is not None)
+        system = System(first, held(first, built))
         balance = make_balance(self.balance, [c.name for c in system.constraints])
-        model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed, built).to(device)
+        model = build_model(first, self.scales, self.network, self.dtype, self.seed, built, self.unknowns)
+        model = model.to(device)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
-        check(self.problem, self.scales, inside)
+        # At the first values the exact solution satisfies nothing yet.
+        check(first if self.unknowns is None else dataclasses.replace(first, exact=None), self.scales, inside)  # type: ignore[type-var]
         self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
         self._probe(system, model)
+        if self.unknowns is not None:
+            expect_seen(system, model, sampler)
         inner = self.problem.domain.interior(64, Sampler(torch.Generator(device).manual_seed(1), self.dtype))
         for message in blindness(model, frozenset().union(*system.asked.values()), inner):
             warnings.warn(message, StatementWarning, stacklevel=3)
@@ -181,11 +194,23 @@ class Trainer:
     def adopt(self, found: Found) -> None:
         """Take the sine features that a search found, with all conditions in the residual, for the solution."""
         sampler = self.objective.sampler
-        built = BuiltIn(self.problem.ansatz)
-        model = build_model(self.problem, self.scales, found.network, self.dtype, self.seed, built).to(sampler.device)
-        self.objective = Objective(System(self.problem), model, found.points, self.scales, sampler)
+        problem = self.objective.system.problem
+        if self.unknowns is not None:
+            self.unknowns.load_state_dict(found.unknowns)
+        built = BuiltIn(problem.ansatz)
+        model = build_model(problem, self.scales, found.network, self.dtype, self.seed, built, self.unknowns)
+        model = model.to(sampler.device)
+        self.objective = Objective(System(problem), model, found.points, self.scales, sampler)
+        self._adopted = found
         self.outcomes.append((LeastSquares(), Outcome(found.end, found.reason, found.attempts, found.estimate)))
         self.history = {name: list(column) for name, column in found.history.items()}
+
+    def _numbers(self) -> dict[str, Estimate]:
+        """The unknown numbers, with what the data say of them: of a search's features, or of the trained fields."""
+        if self.unknowns is None:
+            return {}
+        adopted = self._adopted is not None and self._adopted.network is self.model.network
+        return self._adopted.numbers if adopted else confidence(self.objective)  # type: ignore[union-attr]
 
     def _record(self, elapsed: float) -> None:
         """Add a row to the history's columns."""
@@ -258,8 +283,9 @@ class Trainer:
 
     def solution(self, *, tolerance: float = 1e-6, method: str | None = None) -> Solution:
         """What was reached so far, with how it was reached."""
-        if self.problem.free_constant:
-            zero_mean(self.model, self.problem.domain)
+        problem = self.problem if self.unknowns is None else at(self.problem, self.unknowns.values())
+        if problem.free_constant:
+            zero_mean(self.model, problem.domain)
         stages = [f"{s.name} {o.steps}" for s, o in self.outcomes]
         provenance = Provenance(
             method=method or ", ".join([" + ".join(stages) or "untrained", *self._options()]),
@@ -273,8 +299,9 @@ class Trainer:
             threads=torch.get_num_threads(),
             points=sum(self.objective.counts.values()),
             interrupted=any(o.end == "interrupted" for _, o in self.outcomes),
+            unknowns={name: number.plain() for name, number in self._numbers().items()},
         )
-        return Solution(self.problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
+        return Solution(problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
 
 
 def _numbered(stages: Sequence[Stage]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .domains import Domain
 from .errors import PinnSirenError
+from .estimate import shown
 from .points import Points
 from .problem import Problem, exact_outputs
 from .provenance import Provenance
@@ -77,6 +78,7 @@ class Report:
     device: str
     threads: int
     interrupted: bool
+    unknowns: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The report's fields by name."""
@@ -115,6 +117,7 @@ class Report:
             rows.append(("reference to the exact solution", f"{self.reference_to_exact:.2e}"))
         if self.max_error is not None:
             rows.append((f"largest error ({self.against})", f"{self.max_error:.2e}"))
+        rows += [(f"unknown {name}", shown(found)) for name, found in self.unknowns.items()]
         rows.append(("estimated error, from residuals", f"{self.estimate:.1e}"))
         rows.append(("seconds", f"{self.seconds:.1f} on {self.device}, {self.dtype}, {self.threads} threads"))
         rows.append(("seed", str(self.seed)))

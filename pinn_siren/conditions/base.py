@@ -38,7 +38,8 @@ class Constraint:
     ``place`` says where that is, None for points of its own, that no grid has; ``on_interior``: its points lie inside;
     ``reduce``: what must vanish, each point's residual or their ``"mean"`` alone, so that least squares sees one row,
     the mean of the points' rows; ``wavenumbers``: the highest ones of its data, an axis each, where they are not read
-    off along lines; ``slack``: how much of its own size the exact solution may leave, for noise or an inexact rule.
+    off along lines; ``slack``: how much of its own size the exact solution may leave, for noise or an inexact rule;
+    ``measured``: it holds measured values, with errors of standard deviation ``noise`` where that is known.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Constraint:
     reduce: Literal["points", "mean"] = "points"
     wavenumbers: Callable[[], dict[str, float]] | None = None
     slack: float = 0.0
+    measured: bool = False
+    noise: float | None = None
 
     def square(self, part: Tensor) -> Tensor:
         """Of one part of the residual, ``mean |part|^2`` over the points, or ``|mean part|^2``."""

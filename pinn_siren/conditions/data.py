@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -29,7 +31,9 @@ class Data(ConditionBase):
 
     ``points``: ``(n, d)``, a column an axis in the domain's order (``(n,)`` where there is one), or ``Points``;
     ``values``: ``(n,)``, or ``(n, space dims)`` for ``of="grad"``, in the units of the field (per length), complex
-    where the problem is. Where there are more than the points asked for, every draw is a random part of them.
+    where the problem is; ``noise``: the standard deviation of their errors, of real and imaginary parts each, if it is
+    known: inverse problems weigh data by it. Where there are more than the points asked for, every draw is a random
+    part of them.
 
     A problem that states no ``residual`` is a fit of its data. Raises ``ProblemError`` for other shapes, values that
     are not finite or contradict each other at one point, and points outside the domain.
@@ -40,12 +44,15 @@ class Data(ConditionBase):
     of: Of = "value"
     output: str | None = None
     weight: float = 1.0
+    noise: float | None = None
 
     def __post_init__(self) -> None:
         kinds = get_args(Of)
         if self.of not in kinds:
             near = suggest(str(self.of), kinds)
             raise ProblemError(f"Data(of={self.of!r}) must be one of {', '.join(kinds)}.{near}")
+        if self.noise is not None and not (isinstance(self.noise, numbers.Real) and 0 < float(self.noise) < math.inf):
+            raise ProblemError(f"Data(noise=) must be a positive number, the errors' deviation, got {self.noise!r}.")
         where, measured = self.coordinates, self.measured
         expected = "(n, space dims)" if self.of == "grad" else "(n,)"
         if len(self._came) not in ((1, 2) if self.of == "grad" else (1,)):
@@ -120,7 +127,7 @@ class Data(ConditionBase):
         return [
             Constraint(
                 label_of(kind, None, self.output), self._sampling(problem), residual, self.weight, on_interior=True,
-                wavenumbers=wavenumbers, slack=NOISE,
+                wavenumbers=wavenumbers, slack=NOISE, measured=True, noise=self.noise,
             )
         ]  # fmt: skip
 

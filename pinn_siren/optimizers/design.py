@@ -55,26 +55,35 @@ def features(model: Model, points: Points, plan: Plan) -> Tensor:
     return torch.cat([channels, one], dim=-1)
 
 
-def assemble(system: System, points: dict[str, list[Points]], model: Model) -> tuple[list[Block], bool]:
+def assemble(
+    system: System, points: dict[str, list[Points]], model: Model, basis: Model | None = None
+) -> tuple[list[Block], bool]:
     """The blocks of all constraints, linearized at the model's fields, and whether the unknowns are complex.
 
     The unknowns are the last layer's weights and bias, one set a field; where the fields are complex and the residual
     is complex-differentiable they are complex, else real parts and then imaginary parts. ``matrix @ unknowns - right``
-    is the residual of the linearized problem.
+    is the residual of the linearized problem. ``basis``: another model without an ansatz of its own, whose features
+    stand for changes of the fields; then ``right`` has no meaning.
     """
-    found = [(c, *_linearized(system, c, points[c.name], model)) for c in system.constraints]
+    with torch.no_grad():
+        model.refresh()
+    found = [(c, *_linearized(system, c, points[c.name], model, basis is not None)) for c in system.constraints]
     whole = model.complex_valued and all(lin.complex_blocks() is not None for _, _, lin in found)
-    return [b for c, plan, lin in found for b in _blocks(c, plan, lin, points[c.name], model, whole)], whole
+    return [b for c, plan, lin in found for b in _blocks(c, plan, lin, points[c.name], basis or model, whole)], whole
 
 
-def _linearized(system: System, c: Constraint, points: list[Points], model: Model) -> tuple[Plan, Linearization]:
+def _linearized(
+    system: System, c: Constraint, points: list[Points], model: Model, composed: bool = False
+) -> tuple[Plan, Linearization]:
+    ansatz = system.problem.ansatz if composed else model.ansatz
+
     def residual(at: list[Points], free: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
         plan = free[0][0].plan
-        return checked(c, at, [build_in(model.ansatz, p, plan, u) for p, u in zip(at, free, strict=True)])
+        return checked(c, at, [build_in(ansatz, p, plan, u) for p, u in zip(at, free, strict=True)])
 
     def evaluate(plan: Plan) -> tuple[Plan, Linearization]:
         with torch.no_grad():
-            raw = [model.raw_fields(p, plan) for p in points]
+            raw = [(model.raw_fields if ansatz is model.ansatz else model.fields_at)(p, plan) for p in points]
         return plan, linearize(residual, points, raw)
 
     found, system.asked[c.name] = record(evaluate, system.problem, system.asked[c.name])

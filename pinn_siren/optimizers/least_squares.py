@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -80,29 +81,35 @@ class LastLayer:
     """The nonlinear least-squares problem of a model's last layer, and its iterations.
 
     ``residual``: the weighted root mean square of all rows at the collocation points; ``scales``: of every block, the
-    root mean square of its matrix, the residual that a typical feature of coefficient 1 makes.
+    root mean square of its matrix, the residual that a typical feature of coefficient 1 makes; ``matrix``, ``right``
+    and ``weights``: the system that was solved last, and its blocks' factors; ``weigh``: another choice of these.
     """
 
     system: System
     model: Model
     points: dict[str, list[Points]]
+    weigh: Callable[[list[Block], list[float]], list[float]] | None = None
     scales: list[float] = field(default_factory=list, init=False)
     whole: bool = field(default=False, init=False)
     residual: float = field(default=math.inf, init=False)
     done: bool = field(default=False, init=False)
+    weights: list[float] = field(default_factory=list, init=False)
+    matrix: Tensor = field(default_factory=lambda: torch.empty(0, 0), init=False)
+    right: Tensor = field(default_factory=lambda: torch.empty(0), init=False)
 
     def step(self) -> None:
         """Linearize, solve, and take as much of the step as lowers the residual."""
         blocks, self.whole = assemble(self.system, self.points, self.model)
         self.scales = [float(b.matrix.abs().square().mean().sqrt()) or 1.0 for b in blocks]
-        weights = [_weight(b, s) for b, s in zip(blocks, self.scales, strict=True)]
+        self.weights = weights = (self.weigh or weigh)(blocks, self.scales)
         matrix = torch.cat([b.matrix * w for b, w in zip(blocks, weights, strict=True)])
         right = torch.cat([b.right * w for b, w in zip(blocks, weights, strict=True)])
+        self.matrix, self.right = matrix, right
         if not bool(torch.isfinite(matrix).all() and torch.isfinite(right).all()):
             # Where the residual has no linearization, as log(u) at u = 0, there is no step.
             self.residual, self.done = math.inf, True
             return
-        before = self._unknowns()
+        before = self.unknowns()
         solved = solve(matrix, right)
         linear = float((matrix @ solved - right).norm())
         here = float((matrix @ before - right).norm())
@@ -133,7 +140,8 @@ class LastLayer:
         parts = self.system.parts(c, self.points[c.name], self.model)
         return [part.mean(0, keepdim=True) if c.reduce == "mean" else part for part in parts]
 
-    def _unknowns(self) -> Tensor:
+    def unknowns(self) -> Tensor:
+        """The last layer's weights, as ``matrix`` takes them."""
         layer = last_layer(self.model.network)
         rows = layer.weight.detach()
         if layer.bias is not None:
@@ -154,24 +162,35 @@ def collocation(system: System, width: int, generator: torch.Generator) -> dict[
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """The least-squares solution of least norm in scaled columns: QR, then the triangle's singular values."""
+    """The least-squares solution of least norm in scaled columns: QR, then the triangle's singular values.
+
+    ``right``: ``(rows,)``, or ``(rows, k)`` for several at once.
+    """
+    if right.ndim == 1:
+        return solve(matrix, right[:, None])[:, 0]
+    unknowns = matrix.shape[1]
     lengths = matrix.norm(dim=0)
     lengths = torch.where(lengths > 0, lengths, 1.0)
-    both = torch.cat([matrix / lengths, right[:, None]], dim=1)
+    both = torch.cat([matrix / lengths, right], dim=1)
     if len(both) > both.shape[1]:
         both = torch.linalg.qr(both, mode="r").R
     if both.device.type == "cpu":
-        found = torch.linalg.lstsq(both[:, :-1], both[:, -1:], rcond=RANK, driver="gelsd").solution
-        return found[:, 0] / lengths
-    left, sizes, turned = torch.linalg.svd(both[:, :-1], full_matrices=False)
+        found = torch.linalg.lstsq(both[:, :unknowns], both[:, unknowns:], rcond=RANK, driver="gelsd").solution
+        return found / lengths[:, None]
+    left, sizes, turned = torch.linalg.svd(both[:, :unknowns], full_matrices=False)
     kept = sizes > RANK * sizes[0]
-    along = (left.mH @ both[:, -1])[kept] / sizes[kept]
-    return (turned[kept].mH @ along) / lengths
+    along = (left.mH @ both[:, unknowns:])[kept] / sizes[kept, None]
+    return (turned[kept].mH @ along) / lengths[:, None]
 
 
-def _weight(block: Block, scale: float) -> float:
-    edge = 1.0 if block.constraint.on_interior else EDGE_WEIGHT
-    return edge * math.sqrt(block.constraint.weight) / (scale * math.sqrt(len(block.matrix)))
+def weigh(blocks: list[Block], scales: list[float]) -> list[float]:
+    """The factors of blocks: 1 over the root mean square of their rows, more beside the equation."""
+
+    def one(block: Block, scale: float) -> float:
+        edge = 1.0 if block.constraint.on_interior else EDGE_WEIGHT
+        return edge * math.sqrt(block.constraint.weight) / (scale * math.sqrt(len(block.matrix)))
+
+    return [one(b, s) for b, s in zip(blocks, scales, strict=True)]
 
 
-__all__ = ["LastLayer", "LeastSquares", "collocation", "solve"]
+__all__ = ["LastLayer", "LeastSquares", "collocation", "solve", "weigh"]

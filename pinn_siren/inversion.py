@@ -1,0 +1,132 @@
+"""Inverse problems by least squares: features for the field, variable projection for the unknown numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .ansatz.derive import BuiltIn
+from .bandwidth import Found, Search
+from .build import build_model
+from .conditions import Data
+from .confidence import all_points, estimates, misfits, noise_of
+from .estimate import Estimate
+from .model import Model
+from .optimizers.projection import Projection
+from .parameters import Unknowns
+from .problem import Problem
+from .scales import Scales, measure_scales
+from .siren import Siren
+from .system import System
+from .unknowns import at
+
+STEPS = 40
+ROUNDS = 3
+MOVED = 1e-2
+"""Features are chosen anew where the raw numbers moved this far from where they were chosen."""
+REWEIGHED, SETTLED = 5, 1e-3
+"""How often data are weighed anew by what the fields leave of them at most, and what change ends it."""
+
+
+@dataclass
+class Inversion:
+    """Find the unknown numbers of a problem with its field in frozen sine features.
+
+    The features are those that the forward problem needs, the problem without its data at the numbers' current values
+    (``bandwidth.Search``); then the numbers follow from the data by ``Projection``, and again.
+    """
+
+    problem: Problem
+    tolerance: float
+    seed: int
+    deadline: float
+    history: dict[str, list[float]] = field(default_factory=dict, init=False)
+
+    def run(self) -> Found:
+        """The features, the numbers and their intervals. Raises ``ResidualError`` where no residual is finite."""
+        self._started = time.perf_counter()
+        self.unknowns = Unknowns(self.problem, torch.float64, self.seed)
+        for _ in range(ROUNDS):
+            before = self._numbers()
+            found = self._features()
+            projection = self._project(found)
+            moved = float((self._numbers() - before).abs().max())
+            if moved <= MOVED or found.end == "interrupted" or time.perf_counter() > self.deadline:
+                break
+        return self._found(found, projection)
+
+    def _numbers(self) -> Tensor:
+        return torch.cat([r.detach().reshape(-1).clone() for r in self.unknowns.raw.values()])
+
+    def _features(self) -> Found:
+        """What the forward problem needs at the current numbers."""
+        here = at(self.problem, self.unknowns.values())
+        self.scales: Scales = measure_scales(here)
+        forward = [c for c in here.conditions if not isinstance(c, Data)]
+        stated = here if here.is_fit else dataclasses.replace(here, conditions=forward, exact=None)
+        return Search(stated, self.scales, self.tolerance, self.seed, self.deadline).run()
+
+    def _project(self, found: Found) -> Projection:
+        problem = self.unknowns.problem
+        built = BuiltIn(problem.ansatz)
+        model = build_model(problem, self.scales, found.network, torch.float64, self.seed, built, self.unknowns)
+        self.system = System(problem)
+        width = found.network.width
+        points = all_points(self.system, width, torch.Generator().manual_seed(self.seed))
+        self.unknowns.refresh()
+        # Relative sizes at first: one value of each kind of data counts as one of another.
+        first = {c.name: c.noise or _size(model, points[c.name][0].attached) for c in self._measured()}
+        projection = Projection(self.system, model, points, first)
+        for _ in range(REWEIGHED):
+            while projection.iterations < STEPS and time.perf_counter() < self.deadline:
+                projection.step()
+                self._record(projection)
+                if projection.done:
+                    break
+            noise = noise_of(self.system, model, points)
+            change = max(abs(noise[n] / projection.noise[n] - 1) for n in noise)
+            projection.noise, projection.done = noise, False
+            projection.resolve()
+            # A single kind of data has no weight against others but a prior's.
+            alone = len(noise) == 1 and not len(self.unknowns.prior_slopes())
+            if alone or change <= SETTLED:
+                break
+        return projection
+
+    def _measured(self) -> list:
+        return [c for c in self.system.constraints if c.measured]
+
+    def _record(self, projection: Projection) -> None:
+        row = {"step": float(len(self.history.get("step", [])) + 1), "seconds": time.perf_counter() - self._started}
+        row["loss"] = projection.merit
+        for name, r in self.unknowns.raw.items():
+            values = self.unknowns.value(name, r).detach().reshape(-1).tolist()
+            row |= {name if len(values) == 1 else f"{name} {i + 1}": v for i, v in enumerate(values)}
+        for name, value in row.items():
+            self.history.setdefault(name, []).append(value)
+
+    def _found(self, found: Found, projection: Projection) -> Found:
+        model = projection.model
+        assert isinstance(model.network, Siren)
+        count = sum(len(r) for r in misfits(self.system, model, projection.points).values())
+        known = all(c.noise is not None for c in self._measured())
+        numbers: dict[str, Estimate] = estimates(self.unknowns, projection.jacobian(), projection.noise, count, known)
+        many = f"{projection.iterations} Gauss-Newton steps of {len(self._numbers())} unknown numbers"
+        return dataclasses.replace(
+            found, network=model.network, reason=f"{found.reason}; {many}",
+            seconds=time.perf_counter() - self._started, history=self.history,
+            points={name: len(p[0]) for name, p in projection.points.items()},
+            unknowns={name: w.detach().clone() for name, w in self.unknowns.state_dict().items()}, numbers=numbers,
+        )  # fmt: skip
+
+
+def _size(model: Model, attached: Tensor | None) -> float:
+    assert attached is not None
+    return float(attached.abs().square().mean().sqrt()) or float(model.amplitude.max())
+
+
+__all__ = ["Inversion"]
