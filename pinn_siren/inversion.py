@@ -12,12 +12,12 @@ from torch import Tensor
 from .ansatz.derive import BuiltIn
 from .bandwidth import Found, Search
 from .build import build_model
-from .conditions import Data
+from .conditions import Constraint
 from .confidence import all_points, estimates, misfits, noise_of
 from .estimate import Estimate
 from .model import Model
 from .optimizers.projection import Projection
-from .parameters import Unknowns
+from .parameters import Unknowns, forward
 from .problem import Problem
 from .scales import Scales, measure_scales
 from .siren import Siren
@@ -45,6 +45,7 @@ class Inversion:
     seed: int
     deadline: float
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
+    steps: int = field(default=0, init=False)
 
     def run(self) -> Found:
         """The features, the numbers and their intervals. Raises ``ResidualError`` where no residual is finite."""
@@ -64,11 +65,9 @@ class Inversion:
 
     def _features(self) -> Found:
         """What the forward problem needs at the current numbers."""
-        here = at(self.problem, self.unknowns.values())
-        self.scales: Scales = measure_scales(here)
-        forward = [c for c in here.conditions if not isinstance(c, Data)]
-        stated = here if here.is_fit else dataclasses.replace(here, conditions=forward, exact=None)
-        return Search(stated, self.scales, self.tolerance, self.seed, self.deadline).run()
+        values = self.unknowns.values()
+        self.scales: Scales = measure_scales(at(self.problem, values))
+        return Search(forward(self.problem, values), self.scales, self.tolerance, self.seed, self.deadline).run()
 
     def _project(self, found: Found) -> Projection:
         problem = self.unknowns.problem
@@ -84,6 +83,7 @@ class Inversion:
         for _ in range(REWEIGHED):
             while projection.iterations < STEPS and time.perf_counter() < self.deadline:
                 projection.step()
+                self.steps += 1
                 self._record(projection)
                 if projection.done:
                     break
@@ -97,7 +97,7 @@ class Inversion:
                 break
         return projection
 
-    def _measured(self) -> list:
+    def _measured(self) -> list[Constraint]:
         return [c for c in self.system.constraints if c.measured]
 
     def _record(self, projection: Projection) -> None:
@@ -115,7 +115,7 @@ class Inversion:
         count = sum(len(r) for r in misfits(self.system, model, projection.points).values())
         known = all(c.noise is not None for c in self._measured())
         numbers: dict[str, Estimate] = estimates(self.unknowns, projection.jacobian(), projection.noise, count, known)
-        many = f"{projection.iterations} Gauss-Newton steps of {len(self._numbers())} unknown numbers"
+        many = f"{self.steps} Gauss-Newton steps of {len(self._numbers())} unknown numbers"
         return dataclasses.replace(
             found, network=model.network, reason=f"{found.reason}; {many}",
             seconds=time.perf_counter() - self._started, history=self.history,

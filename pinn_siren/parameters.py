@@ -5,17 +5,19 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .conditions import Data
 from .domains import Domain, Sampler
 from .errors import ProblemError, StorageError
 from .jet import Jet, Plan, constant, coordinate, lift, make_plan
 from .points import Points
 from .siren import Siren
-from .unknowns import Bound, Bounds, Stated, Unknown, UnknownField, limits, stated
+from .unknowns import Bound, Bounds, Stated, Unknown, UnknownField, at, limits, stated
 
 SMOOTH = 3.0
 """The highest wavenumber of an unknown field unless given, in units of 1 / half-width."""
@@ -175,7 +177,9 @@ class Unknowns(nn.Module):
             away = self.away(raw)
         rows = [torch.autograd.grad(a, list(raw.values()), retain_graph=True, allow_unused=True) for a in away]
         table = [
-            torch.cat([(torch.zeros_like(r) if s is None else s).reshape(-1) for s, r in zip(row, raw.values(), strict=True)])
+            torch.cat(
+                [(torch.zeros_like(r) if s is None else s).reshape(-1) for s, r in zip(row, raw.values(), strict=True)]
+            )
             for row in rows
         ]
         return torch.stack(table) if table else away.new_zeros(0, sum(r.numel() for r in raw.values()))
@@ -235,6 +239,13 @@ class Detached:
         return self.network(moved).to(p.coordinates)
 
 
+def forward(problem: Any, values: Mapping[str, Any]) -> Any:
+    """The problem at the unknowns' values without its data, which are left over then; a fit keeps them."""
+    here = at(problem, values)
+    conditions = [c for c in here.conditions if not isinstance(c, Data)]
+    return here if here.is_fit else replace(here, conditions=conditions)
+
+
 def make_unknowns(problem: Any, dtype: torch.dtype, seed: int) -> Unknowns | None:
     """The unknowns of a problem, None where there are none."""
     return Unknowns(problem, dtype, seed) if stated(problem) else None
@@ -263,4 +274,4 @@ def expect_seen(system: Any, model: Any, sampler: Sampler) -> None:
             )
 
 
-__all__ = ["Detached", "FieldNetwork", "Unknowns", "bounded", "expect_seen", "make_unknowns"]
+__all__ = ["Detached", "FieldNetwork", "Unknowns", "bounded", "expect_seen", "forward", "make_unknowns"]

@@ -29,14 +29,14 @@ from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import LeastSquares, Stage
-from .parameters import expect_seen, make_unknowns
+from .parameters import expect_seen, forward, make_unknowns
 from .problem import Problem
 from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
 from .siren import count_parameters
 from .solution import Provenance, Solution
 from .system import System
-from .unknowns import at, certain
+from .unknowns import certain
 
 BOUNDARY_SHARE = 0.25
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -283,7 +283,7 @@ class Trainer:
 
     def solution(self, *, tolerance: float = 1e-6, method: str | None = None) -> Solution:
         """What was reached so far, with how it was reached."""
-        problem = self.problem if self.unknowns is None else at(self.problem, self.unknowns.values())
+        problem = self.problem if self.unknowns is None else forward(self.problem, self.unknowns.values())
         if problem.free_constant:
             zero_mean(self.model, problem.domain)
         stages = [f"{s.name} {o.steps}" for s, o in self.outcomes]
