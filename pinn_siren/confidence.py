@@ -29,6 +29,8 @@ from .unknowns import limits
 WIDTH, WIDER = 500, 1.1
 """Sine features that stand for the field's changes, and their bandwidth in units of the problem's wavenumbers."""
 SINGULAR = 1e-12
+AT_BOUND = 1e-7
+"""A number whose value moves this little with its raw number, next to what it did at the start, is at its bound."""
 FLOOR = 1e-15
 
 
@@ -74,20 +76,24 @@ def estimates(
     ``jacobian``: of the rows in units of their noise by the raw numbers; ``count``: the number of measured values; with
     ``known`` noise the quantiles are the normal distribution's, else Student's of ``count - m`` degrees of freedom.
     """
-    slopes = unknowns.slopes()
-    scaled = jacobian / slopes
+    slopes, first = unknowns.slopes(), unknowns.slopes(at_start=True)
+    # A number at its bound is held there, and is no longer unknown to the others.
+    free = slopes.abs() > AT_BOUND * first.abs()
+    scaled = jacobian[:, free] / slopes[free]
     sizes, turned = torch.linalg.svd(scaled, full_matrices=False)[1:]
-    determined = len(sizes) == scaled.shape[1] and bool(sizes[-1] > SINGULAR * sizes[0])
+    determined = len(sizes) == scaled.shape[1] > 0 and bool(sizes[-1] > SINGULAR * sizes[0])
     spare = count - scaled.shape[1]
     one_noise = next(iter(noise.values())) if len(noise) == 1 else None
     quantile = scipy.stats.norm.ppf(0.5 + LEVEL / 2) if known else scipy.stats.t.ppf(0.5 + LEVEL / 2, max(spare, 1))
-    deviations = ((turned / sizes[:, None]) if determined else turned).square().sum(0).sqrt()
+    deviations = torch.zeros_like(slopes)
+    deviations[free] = ((turned / sizes[:, None]) if determined else turned).square().sum(0).sqrt()
     found, at = {}, 0
     for name, r in unknowns.raw.items():
         value = _value(unknowns, name)
         deviation = deviations[at : at + r.numel()].double().cpu().numpy().reshape(value.shape)
+        held = not bool(free[at : at + r.numel()].all())
         at += r.numel()
-        if not determined or (spare < 1 and not known):
+        if held or not determined or (spare < 1 and not known):
             found[name] = Estimate(_kept(value), noise=one_noise)
             continue
         low, high = limits(unknowns.stated[name].bounds)

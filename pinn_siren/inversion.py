@@ -25,7 +25,9 @@ from .system import System
 from .unknowns import at
 
 STEPS = 40
-ROUNDS = 3
+ROUNDS = 4
+COARSE = 1e-3
+"""The tolerance of the field's features while the numbers are still far."""
 MOVED = 1e-2
 """Features are chosen anew where the raw numbers moved this far from where they were chosen."""
 REWEIGHED, SETTLED = 5, 1e-3
@@ -43,39 +45,46 @@ class Inversion:
     problem: Problem
     tolerance: float
     seed: int
+    search_seconds: float
     deadline: float
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     steps: int = field(default=0, init=False)
 
-    def run(self) -> Found:
-        """The features, the numbers and their intervals. Raises ``ResidualError`` where no residual is finite."""
+    def __post_init__(self) -> None:
         self._started = time.perf_counter()
         self.unknowns = Unknowns(self.problem, torch.float64, self.seed)
-        for _ in range(ROUNDS):
-            before = self._numbers()
-            found = self._features()
-            projection = self._project(found)
-            moved = float((self._numbers() - before).abs().max())
-            if moved <= MOVED or found.end == "interrupted" or time.perf_counter() > self.deadline:
+        self.scales: Scales = measure_scales(at(self.problem, self.unknowns.values()))
+
+    def run(self) -> Found:
+        """The features, the numbers and their intervals. Raises ``ResidualError`` where no residual is finite."""
+        for number in range(ROUNDS):
+            before = self._raw()
+            found = self._features(self.tolerance if number else max(self.tolerance, COARSE))
+            projection = self.project(found.network)
+            moved = float((self._raw() - before).abs().max())
+            if found.end == "interrupted" or time.perf_counter() > self.deadline:
+                break
+            if moved <= MOVED and (number or self.tolerance >= COARSE):
                 break
         return self._found(found, projection)
 
-    def _numbers(self) -> Tensor:
+    def _raw(self) -> Tensor:
         return torch.cat([r.detach().reshape(-1).clone() for r in self.unknowns.raw.values()])
 
-    def _features(self) -> Found:
+    def _features(self, tolerance: float) -> Found:
         """What the forward problem needs at the current numbers."""
         values = self.unknowns.values()
-        self.scales: Scales = measure_scales(at(self.problem, values))
-        return Search(forward(self.problem, values), self.scales, self.tolerance, self.seed, self.deadline).run()
+        self.scales = measure_scales(at(self.problem, values))
+        limit = min(self.deadline, time.perf_counter() + self.search_seconds)
+        return Search(forward(self.problem, values), self.scales, tolerance, self.seed, limit).run()
 
-    def _project(self, found: Found) -> Projection:
+    def project(self, network: Siren) -> Projection:
+        """The numbers that fit the data best, with the field in a network's last layer, its other layers frozen."""
         problem = self.unknowns.problem
         built = BuiltIn(problem.ansatz)
-        model = build_model(problem, self.scales, found.network, torch.float64, self.seed, built, self.unknowns)
+        model = build_model(problem, self.scales, network, torch.float64, self.seed, built, self.unknowns)
         self.system = System(problem)
-        width = found.network.width
-        points = all_points(self.system, width, torch.Generator().manual_seed(self.seed))
+        points = all_points(self.system, network.width, torch.Generator().manual_seed(self.seed))
         self.unknowns.refresh()
         # Relative sizes at first: one value of each kind of data counts as one of another.
         first = {c.name: c.noise or _size(model, points[c.name][0].attached) for c in self._measured()}
@@ -109,18 +118,22 @@ class Inversion:
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
 
+    def numbers(self, projection: Projection) -> dict[str, Estimate]:
+        """The numbers with their intervals."""
+        count = sum(len(r) for r in misfits(self.system, projection.model, projection.points).values())
+        known = all(c.noise is not None for c in self._measured())
+        return estimates(self.unknowns, projection.jacobian(), projection.noise, count, known)
+
     def _found(self, found: Found, projection: Projection) -> Found:
         model = projection.model
         assert isinstance(model.network, Siren)
-        count = sum(len(r) for r in misfits(self.system, model, projection.points).values())
-        known = all(c.noise is not None for c in self._measured())
-        numbers: dict[str, Estimate] = estimates(self.unknowns, projection.jacobian(), projection.noise, count, known)
-        many = f"{self.steps} Gauss-Newton steps of {len(self._numbers())} unknown numbers"
+        many = f"{self.steps} Gauss-Newton steps for {len(self._raw())} unknown number(s)"
         return dataclasses.replace(
             found, network=model.network, reason=f"{found.reason}; {many}",
             seconds=time.perf_counter() - self._started, history=self.history,
             points={name: len(p[0]) for name, p in projection.points.items()},
-            unknowns={name: w.detach().clone() for name, w in self.unknowns.state_dict().items()}, numbers=numbers,
+            unknowns={name: w.detach().clone() for name, w in self.unknowns.state_dict().items()},
+            numbers=self.numbers(projection),
         )  # fmt: skip
 
 

@@ -84,8 +84,10 @@ class FieldNetwork(nn.Module):
         return bounded(raw, start, self.range, self.stated.bounds)  # type: ignore[no-any-return]
 
     def forward(self, p: Points) -> Tensor:
-        """``(n,)``: the field's values."""
-        return self.jet_at(p, make_plan(p.axes, frozenset())).value
+        """``(n,)``: the field's values, differentiable in the points too."""
+        at = [p.axes.index(a) for a in self.axes]
+        raw = self.network((p.coordinates[:, at] - self.center) / self.scale)[:, 0]
+        return bounded(raw, self.stated(p), self.range, self.stated.bounds)  # type: ignore[no-any-return]
 
     def roughness(self, p: Points) -> Tensor:
         """The mean of ``L^2 |grad f|^2`` in units of the field's range."""
@@ -185,11 +187,15 @@ class Unknowns(nn.Module):
         return torch.stack(table) if table else away.new_zeros(0, sum(r.numel() for r in raw.values()))
 
     @torch.no_grad()
-    def slopes(self) -> Tensor:
-        """``(m,)``: the derivative of each value by its own raw number."""
-        step = 1e-6
-        pairs = [(self.value(n, r + step) - self.value(n, r - step)) / (2 * step) for n, r in self.raw.items()]
-        return torch.cat([pair.reshape(-1) for pair in pairs])
+    def slopes(self, at_start: bool = False) -> Tensor:
+        """``(m,)``: the derivative of each value by its own raw number, here or at the start."""
+        found = []
+        for name, r in self.raw.items():
+            raw = (torch.zeros_like(r) if at_start else r.detach().clone()).requires_grad_()
+            with torch.enable_grad():
+                value = self.value(name, raw).sum()
+            found.append(torch.autograd.grad(value, raw)[0].reshape(-1))
+        return torch.cat(found)
 
     def priors(self, inside: Points, share: float) -> dict[str, Tensor]:
         """What the priors add to the loss: of fields their roughness, of numbers ``share`` times their squares."""

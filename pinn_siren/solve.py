@@ -82,7 +82,7 @@ def solve(
             if trainer.unknowns is None:
                 found = Search(problem, trainer.scales, tolerance, seed, started + limit).run()
             else:
-                found = Inversion(problem, tolerance, seed, started + limit).run()
+                found = Inversion(problem, tolerance, seed, limit, started + whole).run()
                 trainer.unknowns.load_state_dict(found.unknowns)
         except ResidualError:
             if not plan.stages:
