@@ -135,8 +135,8 @@ class UnknownField:
 
     @property
     def plain(self) -> Any:
-        """What the solve starts from, as a problem's field takes it."""
-        return self.initial
+        """What the solve starts from, as a problem's field takes it: a function of points."""
+        return self.__call__
 
 
 Stated = Unknown | UnknownField
