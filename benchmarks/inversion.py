@@ -5,7 +5,8 @@
 Geometry and wavenumber are those of the SIREN paper's inversion (Sitzmann et al. 2020, arXiv 2006.09661, and its code):
 k = 20 in [-1, 1]^2 with absorbing layers of 0.5, 5 sources below, 30 receivers on the other three sides, a disc in a
 medium of speed 1. The data are the exact series of waves around a disc in open space, with 1% noise: they share
-neither grid nor discretization nor layer with the inversion. Writes results/inversion.md and results/inversion.png.
+neither grid nor discretization nor layer with the inversion. Writes results/inversion.md
+and results/pictures/inversion.png.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def draw(s: Survey, speeds) -> None:
         ax.plot(*SOURCES.T, "r*", *RECEIVERS.T, "w.", markersize=4)
         ax.set(title=name, xlim=(-0.43, 0.43), ylim=(-0.43, 0.43), facecolor="0.3")
     figure.colorbar(image, ax=axes, label="speed")
-    figure.savefig(ROOT / "results" / "inversion.png", dpi=110)
+    figure.savefig(ROOT / "results" / "pictures" / "inversion.png", dpi=80)
     plt.close(figure)
 
 

@@ -17,7 +17,7 @@ from .errors import ProblemError, StorageError
 from .jet import Jet, Plan, constant, coordinate, lift, make_plan
 from .points import Points
 from .siren import Siren
-from .unknowns import Bound, Bounds, Stated, Unknown, UnknownField, at, limits, stated
+from .unknowns import Bound, Bounds, Stated, Unknown, UnknownField, at, first, limits, stated
 
 SMOOTH = 3.0
 """The highest wavenumber of an unknown field unless given, in units of 1 / half-width."""
@@ -245,9 +245,14 @@ class Detached:
         return self.network(moved).to(p.coordinates)
 
 
-def forward(problem: Any, values: Mapping[str, Any]) -> Any:
-    """The problem at the unknowns' values without its data, which are left over then; a fit keeps them."""
-    here = at(problem, values)
+def forward(problem: Any, values: Mapping[str, Any] | None = None) -> Any:
+    """The problem at the unknowns' values, their first ones unless given, without the data that they are found from.
+
+    A fit keeps its data, and a problem without unknowns is left as it is.
+    """
+    if not stated(problem):
+        return problem
+    here = first(problem) if values is None else at(problem, values)
     conditions = [c for c in here.conditions if not isinstance(c, Data)]
     return here if here.is_fit else replace(here, conditions=conditions)
 

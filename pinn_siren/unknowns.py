@@ -201,7 +201,7 @@ class Bound:
 
     def __init__(self, problem: Any) -> None:
         self.stated = stated(problem)
-        plain = at(problem, {name: unknown.plain for name, unknown in self.stated.items()})
+        plain = first(problem)
         # Own copies of all that is written into; nothing that was computed from the first values is kept.
         self.problem = _copied(plain)
         object.__setattr__(self.problem, "conditions", [_copied(c) for c in plain.conditions])
@@ -220,9 +220,14 @@ class Bound:
             object.__setattr__(holder, field, values[name])
 
 
+def first(problem: Any) -> Any:
+    """The problem at the values that its unknowns start from."""
+    return at(problem, {name: unknown.plain for name, unknown in stated(problem).items()})
+
+
 def certain(problem: Any) -> Any:
     """The problem at its first values, without the conditions that hold unknowns: what can be built into the output."""
-    plain = at(problem, {name: unknown.plain for name, unknown in stated(problem).items()})
+    plain = first(problem)
     pairs = zip(problem.conditions, plain.conditions, strict=True)
     return replace(plain, conditions=[c for original, c in pairs if original is c], exact=None)
 
@@ -249,4 +254,4 @@ def _pair(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(v, numbers.Real) for v in value)
 
 
-__all__ = ["Bound", "Stated", "Unknown", "UnknownField", "at", "certain", "limits", "stated"]
+__all__ = ["Bound", "Stated", "Unknown", "UnknownField", "at", "certain", "first", "limits", "stated"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .domains import Domain
 from .errors import PinnSirenError
 from .estimate import shown
+from .parameters import forward
 from .points import Points
 from .problem import Problem, exact_outputs
 from .provenance import Provenance
@@ -203,8 +204,9 @@ def solve_reference(problem: Problem, resolution: int | None = None) -> Referenc
     """The classical solution of a problem on three grids, its observed order and error bar.
 
     ``resolution``: cells along the longest space axis (and in time) of the coarsest grid. Raises ``NoReferenceError``
-    where no solver covers the problem.
+    where no solver covers the problem. Unknowns are at the values that they start from.
     """
+    problem = forward(problem)
 
     def solve_on(cells: dict[str, int]) -> GridSolution:
         return weighted(problem.physical_domain, problem.finite_differences(cells))
