@@ -63,7 +63,8 @@ class Found:
     """The best attempt, an estimate of its relative L2 error, and why the search ended.
 
     ``points``: the number of points of every constraint; ``history``: a row an attempt, its loss the squared misfit;
-    ``unknowns``, ``numbers``: the state of a problem's unknowns, and their estimates.
+    ``unknowns``, ``numbers``: the state of a problem's unknowns, and their estimates;
+    ``scales``: those that the features were found with, where they are not those of the start.
     """
 
     network: Siren
@@ -77,6 +78,7 @@ class Found:
     history: dict[str, list[float]]
     unknowns: dict[str, Tensor] = field(default_factory=dict)
     numbers: dict[str, Estimate] = field(default_factory=dict)
+    scales: Scales | None = None
 
 
 @dataclass

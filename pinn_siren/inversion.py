@@ -133,7 +133,7 @@ class Inversion:
             seconds=time.perf_counter() - self._started, history=self.history,
             points={name: len(p[0]) for name, p in projection.points.items()},
             unknowns={name: w.detach().clone() for name, w in self.unknowns.state_dict().items()},
-            numbers=self.numbers(projection),
+            numbers=self.numbers(projection), scales=self.scales,
         )  # fmt: skip
 
 

@@ -195,6 +195,7 @@ class Trainer:
         """Take the sine features that a search found, with all conditions in the residual, for the solution."""
         sampler = self.objective.sampler
         problem = self.objective.system.problem
+        self.scales = found.scales or self.scales
         if self.unknowns is not None:
             self.unknowns.load_state_dict(found.unknowns)
         built = BuiltIn(problem.ansatz)

@@ -107,6 +107,16 @@ def test_noisy_data_give_the_estimate_and_deviation_of_classical_least_squares()
     assert found.low < found.value < found.high
 
 
+def test_the_field_is_that_of_the_numbers_found_however_far_they_were():
+    # From the start on, wavenumber and amplitude change threefold.
+    problem = oscillator(noise=0.0, k=9.2, start=8.0, bounds=(6.5, 9.4))[0]
+    solution = solve(problem, tolerance=1e-3, **QUIET)
+    x = np.linspace(0, 1, 33)
+    assert float(solution.unknowns["k"]) == pytest.approx(9.2, abs=1e-5)
+    assert solution(x[:, None]) == pytest.approx(string(x, 9.2), abs=1e-4)
+    assert solution.report.passed
+
+
 def test_stated_noise_and_a_prior_weigh_as_bayes_has_it():
     noise, mean, width = 0.02, 4.9, 0.004
     problem, (x, values) = oscillator(stated_noise=noise, prior=(mean, width))
