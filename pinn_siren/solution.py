@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as fields_of
 from functools import cached_property
@@ -20,10 +20,12 @@ from .ansatz.hard import HardConditions
 from .domains import Domain, from_configuration
 from .equations import Eikonal, PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
+from .estimate import Estimate
 from .integrity import checksums, reference_checksums
 from .jet import Jet, make_plan
 from .model import Model
 from .networks import OURS, TORCH, describe, rebuild
+from .parameters import Unknowns
 from .plots import draw
 from .points import Points
 from .problem import Problem
@@ -128,6 +130,7 @@ class Solution:
         folder = make_folder(folder)
         attributes = {**environment(), **self.report.as_dict(), "configuration": self.configuration()}
         attributes["metrics"] = json.dumps(attributes["metrics"])
+        attributes["unknowns"] = json.dumps(attributes["unknowns"]) if attributes["unknowns"] else None
         stored = StoredSolution(
             coordinates=dict(found.grid.coordinates),
             fields=found.fields,
@@ -198,7 +201,7 @@ class Solution:
         model = Model(
             network, shape.domain.axes, shape.fields, shape.complex_valued,
             weights["center"], weights["scale"], weights["amplitude"], ansatz or _ansatz(described["ansatz"]),
-            described["periods"],
+            described["periods"], Unknowns.from_configuration(described.get("unknowns", {}), shape.domain, dtype),
         )  # fmt: skip
         try:
             model.load_state_dict(weights)
@@ -223,11 +226,39 @@ class Solution:
             "ansatz": None if ansatz is None else {"name": "own"},
         }
         described["periods"] = self.model.periods
+        if self.model.unknowns is not None:
+            described["unknowns"] = self.model.unknowns.configuration()
         if isinstance(ansatz, HardConditions):
             described["ansatz"] = ansatz.configuration()
         if isinstance(ansatz, PointSources | SurfaceFactor | SurfaceStart):
             described["ansatz"] = {"name": type(ansatz).__name__, **asdict(ansatz)}
         return json.dumps(described)
+
+    @cached_property
+    def unknowns(self) -> dict[str, Any]:
+        """The unknowns by name: an ``Estimate`` of each number or vector, a function of points of each field."""
+        found = self.model.unknowns
+        if found is None:
+            return {}
+        return {
+            name: self._field(name) if name in found.networks else Estimate.from_plain(self.provenance.unknowns[name])
+            for name in found.stated
+        }
+
+    def _field(self, name: str) -> Callable[[Any], Any]:
+        """An unknown field as a function of points, like the solution itself."""
+        assert self.model.unknowns is not None
+        network = self.model.unknowns.networks[name]
+
+        def evaluate(points: Any) -> Any:
+            p = self._points(points)
+            with torch.no_grad():
+                values = torch.cat([network(part) for part in _chunks(p)])
+            if isinstance(points, Tensor):
+                return values.to(points.device)
+            return values if isinstance(points, Points) else values.cpu().numpy()
+
+        return evaluate
 
     @property
     def parameters(self) -> int:
