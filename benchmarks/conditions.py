@@ -1,8 +1,10 @@
 """Conditions in the loss beside conditions built into the output: the same stages, steps and points, in one run.
 
     python benchmarks/conditions.py --steps 300 --seeds 3
+    python benchmarks/conditions.py --rows --budget 8 --seeds 3
 
-writes results/conditions.md.
+writes results/conditions.md: Adam and L-BFGS at equal steps; with ``--rows`` results/conditions_rows.md: Gauss-Newton
+at equal seconds on the problems of ``rows.py`` that hold values.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ import warnings
 from pathlib import Path
 
 import torch
+from rows import ROWS
 
-from pinn_siren import Box, Dirichlet, Disk, Poisson, Problem, solve
+from pinn_siren import Box, Dirichlet, Disk, Poisson, Problem, Sampler, solve
 from pinn_siren.files import load_problem
 
 ROOT = Path(__file__).parent.parent
@@ -39,13 +42,45 @@ def cases() -> dict[str, Problem]:
     return found
 
 
+def by_rows(options: argparse.Namespace) -> None:
+    """Gauss-Newton in both forms, the same seconds each, on problems with exact solutions."""
+    lines = ["| problem | in the loss | built in | ratio |", "| --- | --- | --- | --- |"]
+    for name, make in ROWS.items():
+        row = make()
+        if row.problem.exact is None or not row.problem.conditions or name == "poisson_5d":
+            continue
+        errors: dict[str, list[float]] = {"soft": [], "auto": []}
+        p = row.problem.domain.interior(3000, Sampler(torch.Generator().manual_seed(99)))
+        exact = row.problem.exact(p)
+        for seed in range(options.seeds):
+            for kind in errors:
+                solution = solve(
+                    row.problem, method="gauss-newton", conditions=kind, seed=seed, tolerance=1e-12,
+                    budget=options.budget, progress=False,
+                )  # fmt: skip
+                errors[kind].append(float((solution(p) - exact).abs().norm() / exact.abs().norm()))
+        soft, built = (statistics.median(errors[kind]) for kind in ("soft", "auto"))
+        lines.append(f"| {row.title} | {_shown(errors['soft'])} | {_shown(errors['auto'])} | {built / soft:.2g} |")
+        print(lines[-1], flush=True)
+    lines += ["", f"Relative L2 errors, median [range] of {options.seeds} seeds, against the exact solution; "
+              f"Gauss-Newton, {options.budget:g} seconds each; {platform.machine()} CPU, {torch.get_num_threads()} "
+              f"threads, float64, torch {torch.__version__}. Made by `python benchmarks/conditions.py --rows --budget "
+              f"{options.budget:g} --seeds {options.seeds}`.", ""]  # fmt: skip
+    (ROOT / "results" / "conditions_rows.md").write_text("\n".join(lines), encoding="utf-8")
+
+
 def main() -> None:
     """Run every case in both forms and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300, help="L-BFGS steps, after 200 of Adam")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", action="store_true", help="Gauss-Newton on the problems of rows.py instead")
+    parser.add_argument("--budget", type=float, default=8.0, help="seconds a run, with --rows")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    if options.rows:
+        by_rows(options)
+        return
     lines = ["| problem | in the loss | built in | ratio | seconds, in the loss | seconds, built in |",
              "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
     for name, problem in cases().items():

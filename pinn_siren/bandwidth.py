@@ -26,6 +26,7 @@ from .problem import Problem
 from .scales import Scales
 from .siren import Siren
 from .system import System
+from .threads import at_most
 
 LEAST = 3.0
 """The least bandwidth, in radians per half-width."""
@@ -39,11 +40,17 @@ unknowns at all."""
 FRESH = 1000
 FEWEST, MOST = 300, 4500
 """Unknowns of the first and of the largest system."""
+ONE_THREAD = 1000
+"""Unknowns up to which a solve has one thread."""
 FLOOR = 2e-14
 ROUNDING = 1e-14
 """No error is estimated below this: evaluating the field rounds."""
+NOWHERE = 0.05
+"""A residual above this, in units of what a feature makes, is no solution at all."""
 LEAST_GROWTH, FARTHEST = 1.2, 3.0
 """The least and the largest factor in number from one system to the next."""
+HOPELESS = 4.0
+"""Where three systems say that this many times the largest would be needed, the largest one is not tried."""
 AIM = 10.0
 """The next system is chosen so that its estimate falls this much below the tolerance."""
 STALLED = 6.0
@@ -107,6 +114,7 @@ class Search:
     deadline: float
     own: bool = True
     attempts: list[Attempt] = field(default_factory=list, init=False)
+    _started: float = field(default_factory=time.perf_counter, init=False)
 
     def __post_init__(self) -> None:
         sampler = Sampler(torch.Generator().manual_seed(4711))
@@ -173,28 +181,34 @@ class Search:
             falls = [math.log(a.misfit / b.misfit) / math.log(b.width / a.width) for a, b in pairwise(rungs[-3:])]
             if (len(falls) > 1 and max(falls) < math.log2(STALLED)) or best.misfit == math.inf:
                 return "stalled"
-            if best.width * self._unknowns * LEAST_GROWTH > MOST:
+            needed = self._needed(rungs)
+            if best.width * self._unknowns * LEAST_GROWTH > MOST or (
+                len(rungs) > 2 and needed * self._unknowns > HOPELESS * MOST
+            ):
                 return "size"
-            grown = self._next(rungs)
-            if time.perf_counter() + best.seconds * (grown / best.width) ** 3 > self.deadline:
+            wanted = min(max(needed, LEAST_GROWTH * best.width), FARTHEST * best.width, MOST / self._unknowns)
+            # The work grows as the cube: what the time left allows.
+            left = max(self.deadline - time.perf_counter(), 0.0) / best.seconds
+            affordable = best.width * left ** (1 / 3) if left < math.inf else math.inf
+            if affordable < LEAST_GROWTH * best.width:
                 return "budget"
+            grown = int(min(wanted, affordable)) // 2 * 2
             share = (grown / best.width) ** (0.5 / len(axes))
             best = self.attempt(grown, {a: share * r for a, r in best.bandwidth.items()})
 
-    def _next(self, rungs: list[Attempt]) -> int:
-        """How many features the next system has: as many as a fit of ``log misfit`` to ``N^(1/d)`` says are needed.
+    def _needed(self, rungs: list[Attempt]) -> float:
+        """How many features a fit of ``log misfit`` to ``N^(1/d)`` says the tolerance needs.
 
-        That is how smooth fields converge; before there are two rungs, twice as many.
+        That is how smooth fields converge; before there are two systems, twice as many.
         """
         best, roots = rungs[-1], 1 / len(self.problem.domain.axes)
-        wanted = 2.0 if best.width * self._unknowns < 1000 else 1.5
-        if len(rungs) > 1 and best.misfit < rungs[-2].misfit:
-            before = rungs[-2]
-            rate = math.log(before.misfit / best.misfit) / (best.width**roots - before.width**roots)
-            aim = max(self.tolerance / AIM, FLOOR / 2) * best.misfit / max(self.estimate(best), best.misfit / AIM)
-            root = best.width**roots + math.log(max(best.misfit / aim, 1.0)) / rate
-            wanted = min(max(LEAST_GROWTH, root ** (1 / roots) / best.width), FARTHEST)
-        return int(min(wanted * best.width, MOST / self._unknowns)) // 2 * 2
+        if len(rungs) < 2 or best.misfit >= rungs[-2].misfit:
+            return best.width * (2.0 if best.width * self._unknowns < 1000 else 1.5)
+        before = rungs[-2]
+        rate = math.log(before.misfit / best.misfit) / (best.width**roots - before.width**roots)
+        aim = max(self.tolerance / AIM, FLOOR / 2) * best.misfit / max(self.estimate(best), best.misfit / AIM)
+        root = best.width**roots + math.log(max(best.misfit / aim, 1.0)) / rate
+        return float(root ** (1 / roots))
 
     def climb(self, best: Attempt) -> Attempt:
         """Other bandwidths at the same number of features, as long as they are better."""
@@ -222,6 +236,10 @@ class Search:
 
     def attempt(self, width: int, bandwidth: dict[str, float]) -> Attempt:
         """Solve with one set of features."""
+        with at_most(1 if width * self._unknowns <= ONE_THREAD else torch.get_num_threads()):
+            return self._attempt(width, bandwidth)
+
+    def _attempt(self, width: int, bandwidth: dict[str, float]) -> Attempt:
         started = time.perf_counter()
         torch_generator = torch.Generator().manual_seed(self.seed)
         onto = None if self._symbol is None else self._symbol.onto
@@ -311,6 +329,8 @@ class Search:
         network = best.model.network
         assert isinstance(network, Siren)
         bands = ", ".join(f"{a} {r:.3g}" for a, r in best.bandwidth.items())
+        if best.misfit > NOWHERE:
+            said += ": no sum of them comes near all of the equation and conditions, which may contradict each other"
         kind = "sine features" if self._symbol is None else "sine features that satisfy the equation,"
         history = {
             "step": [float(i + 1) for i in range(len(self.attempts))],

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from pinn_siren import (
     Periodic,
     Poisson,
     Problem,
+    Sampler,
     Siren,
     Trainer,
     Wave,
@@ -37,6 +39,7 @@ from pinn_siren.optimizers.least_squares import collocation
 from pinn_siren.optimizers.least_squares import solve as least_squares
 from pinn_siren.scales import measure_scales
 from pinn_siren.system import System
+from pinn_siren.threads import at_most
 
 SQUARE, STRIP = Box(x=(-1, 1), y=(0, 1)), Box(x=(0, 1), t=(0, 1))
 
@@ -261,6 +264,14 @@ def test_the_search_meets_its_tolerance_and_knows_its_error(name):
     assert report.estimate <= 100 * report.relative_l2 + 1e-13
 
 
+def test_a_statement_that_contradicts_itself_is_said_to():
+    inside = SQUARE.interior(40, Sampler(torch.Generator().manual_seed(1)))
+    wrong = Data(inside, torch.where(torch.arange(40) % 2 == 0, 1.0, -1.0).double())
+    problem = Poisson(domain=SQUARE, source=0, conditions=[Dirichlet(0), wrong])
+    found = Search(problem, measure_scales(problem), 1e-6, 0, 1e9).run()
+    assert found.end in ("stalled", "size") and "contradict" in found.reason and found.estimate > 0.1
+
+
 def test_the_exact_solution_never_steers_the_search():
     import dataclasses
 
@@ -287,8 +298,8 @@ def test_a_kink_is_never_called_smooth():
         conditions=[Dirichlet(kink)],
         exact=kink,
     )
-    found = search(problem, 1e-8).run()
-    assert found.end in ("stalled", "size") and found.estimate > 1e-8
+    found = Search(problem, measure_scales(problem), 1e-8, 0, time.perf_counter() + 3.0).run()
+    assert found.end in ("stalled", "size", "budget") and found.estimate > 1e-8
 
 
 def test_a_fit_of_data_and_a_system():
@@ -354,3 +365,11 @@ def test_a_saved_search_loads_bit_for_bit(tmp_path):
     solution.save(tmp_path / "kept")
     at = np.array([[0.1, 0.2], [-0.7, 0.9]])
     np.testing.assert_array_equal(Solution.load(tmp_path / "kept")(at), solution(at))
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match="inside"), at_most(1):
+        assert torch.get_num_threads() == 1
+        raise ValueError("inside")
+    assert torch.get_num_threads() == before
