@@ -15,13 +15,13 @@ from .siren import Siren
 from .solution import Solution
 from .solve import solve
 from .trainer import Trainer
+from .unknowns import Unknown, UnknownField
 from .validation import Report, solve_reference
 
 __all__ = [
     "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Dirichlet", "Disk", "Eikonal", "GaussNewton",
     "GaussianRBF", "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "LeastSquares", "MLP", "Mesh", "Neumann", "PML",
     "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Raster", "Region",
-    "Report", "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Wave", "compare", "compare_networks", "jet",
-    "solve",
-    "solve_reference",
+    "Report", "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Unknown", "UnknownField", "Wave", "compare",
+    "compare_networks", "jet", "solve", "solve_reference",
 ]  # fmt: skip

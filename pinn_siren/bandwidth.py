@@ -14,6 +14,7 @@ from .ansatz.derive import BuiltIn
 from .build import build_model
 from .domains import Sampler
 from .errors import ResidualError
+from .estimate import Estimate
 from .loop import End
 from .model import Model
 from .optimizers.design import linear
@@ -80,7 +81,9 @@ class Attempt:
 class Found:
     """The best attempt, an estimate of its relative L2 error, and why the search ended.
 
-    ``points``: the number of points of every constraint; ``history``: a row an attempt, its loss the squared misfit.
+    ``points``: the number of points of every constraint; ``history``: a row an attempt, its loss the squared misfit;
+    ``unknowns``, ``numbers``: the state of a problem's unknowns, and their estimates;
+    ``scales``: those that the features were found with, where they are not those of the start.
     """
 
     network: Siren
@@ -92,17 +95,24 @@ class Found:
     bandwidth: dict[str, float]
     points: dict[str, int]
     history: dict[str, list[float]]
+    unknowns: dict[str, Tensor] = field(default_factory=dict)
+    numbers: dict[str, Estimate] = field(default_factory=dict)
+    scales: Scales | None = None
 
 
 @dataclass
 class Search:
-    """Climb in bandwidth, grow in number, until the estimated error is ``tolerance`` or nothing is gained."""
+    """Climb in bandwidth, grow in number, until the estimated error is ``tolerance`` or nothing is gained.
+
+    ``own``: whether features may be the equation's own waves, where it has some; not while its coefficients change.
+    """
 
     problem: Problem
     scales: Scales
     tolerance: float
     seed: int
     deadline: float
+    own: bool = True
     attempts: list[Attempt] = field(default_factory=list, init=False)
     _started: float = field(default_factory=time.perf_counter, init=False)
 
@@ -124,7 +134,8 @@ class Search:
         model = self._model(network)
         few = self._system.sample({c.name: 16 for c in self._system.constraints}, Sampler(torch.Generator()))
         self._linear = linear(self._system, few, model)
-        symbol = homogeneous_symbol(self._system, model, self.scales.half_width) if self._linear else None
+        wanted = self.own and self._linear
+        symbol = homogeneous_symbol(self._system, model, self.scales.half_width) if wanted else None
         if symbol is not None:
             self._system = System(self.problem, frozenset(c.name for c in self._system.constraints if c.on_interior))
         return symbol

@@ -15,6 +15,7 @@ from .errors import UsageError
 from .jet import key_order, make_plan
 from .model import Model
 from .networks import MLP
+from .parameters import Unknowns
 from .points import Points
 from .problem import Problem
 from .scales import Scales
@@ -40,6 +41,7 @@ def build_model(
     dtype: torch.dtype,
     seed: int,
     built: BuiltIn,
+    unknowns: Unknowns | None = None,
     folded: bool = False,
 ) -> Model:
     """The network in the problem's own coordinates and units; a default ``Siren`` where none is given.
@@ -82,6 +84,7 @@ def build_model(
         torch.full((count,), scales.amplitude, dtype=dtype),
         built.ansatz,
         {a: 2 * scales.half_width[a] for a in built.periodic},
+        unknowns,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .errors import ProblemError
 from .points import Points
+from .unknowns import Unknown
 
 Coefficient = float | complex | Callable[[Points], Tensor]
 
@@ -27,6 +28,11 @@ def values(coefficient: Coefficient, p: Points, name: str) -> Tensor:
             raise ProblemError(f"{name} must be finite, got {coefficient}.")
         dtype = _complex(like.dtype) if isinstance(coefficient, complex) else like.dtype
         return torch.full((len(p),), coefficient, dtype=dtype, device=like.device)
+    if isinstance(coefficient, Unknown):
+        # Before a solve, as in a constructor's checks.
+        return values(coefficient.plain, p, name)
+    if isinstance(coefficient, Tensor) and coefficient.ndim == 0:
+        return coefficient.to(like).expand(len(p))
     if not callable(coefficient):
         raise ProblemError(f"{name} must be a number or a function of points, got {type(coefficient).__name__}.")
     came = call(coefficient, (p,), f"{name}(p)")

@@ -12,12 +12,14 @@ from .conditions import Boundary
 from .domains import Sampler
 from .errors import NoReferenceError
 from .jet import Plan, is_linear
+from .parameters import forward
 from .plan import TRAINED, make_stages
 from .points import Points
 from .problem import Problem, record
 from .siren import count_parameters
 from .system import checked
 from .trainer import Trainer
+from .unknowns import first, stated
 
 Row = tuple[str, str]
 SHOWN = 512
@@ -30,16 +32,19 @@ def describe(problem: Problem) -> str:
     Raises ``ProblemError`` for a wrong statement, and warns like ``Trainer``.
     """
     trainer = Trainer(problem, device="cpu", progress=False)
+    found, classical = ", ".join(stated(problem)), forward(problem)
+    problem = first(problem)
     rows = [
         ("problem", type(problem).__name__),
         ("unknowns", _unknowns(problem)),
+        *([("found from data", found)] if found else []),
         ("domain", f"{problem.domain}, {_axes(problem)}"),
         ("equation", _equation(problem)),
         *_places(problem, trainer),
         ("wavenumbers", ", ".join(f"{a}: up to {k:.3g}" for a, k in trainer.scales.wavenumber.items())),
         ("size of the solution", f"about {trainer.scales.amplitude:.2g}"),
         ("exact solution", "none" if problem.exact is None else "given, and used for the verdict only"),
-        ("reference", _reference(problem)),
+        ("reference", _reference(classical)),
         ("solve would run", _method(trainer)),
         ("because", make_stages(signal=problem.is_signal).reason),
     ]

@@ -16,6 +16,7 @@ from .causal import Causal
 from .conditions import Constraint
 from .domains import Sampler
 from .model import Model
+from .parameters import Unknowns
 from .points import Points
 from .resampling import Resampling, Uniform
 from .scales import Scales
@@ -77,7 +78,15 @@ class Objective:
         """The weighted mean of every constraint at the current points, nondimensional."""
         means = self.means()
         factors = {} if self.balance is None else self.balance.weights
-        return {c.name: c.weight * factors.get(c.name, 1.0) * means[c.name] for c in self.system.constraints}
+        weighted = {c.name: c.weight * factors.get(c.name, 1.0) * means[c.name] for c in self.system.constraints}
+        return weighted if self.model.unknowns is None else weighted | self._priors(self.model.unknowns)
+
+    def _priors(self, unknowns: Unknowns) -> dict[str, Tensor]:
+        """What the priors of unknowns add, in the units of the data's mean square."""
+        inside = next(self.points[c.name][0] for c in self.system.constraints if c.on_interior)
+        known = [(c, len(self.points[c.name][0])) for c in self.system.constraints if c.measured]
+        share = sum((c.noise / self.sizes(c)[0]) ** 2 / n for c, n in known if c.noise) / max(1, len(known))
+        return unknowns.priors(inside, share)
 
     def means(self) -> dict[str, Tensor]:
         """The mean of every constraint's residual to its norm at the current points, nondimensional, without its

@@ -13,6 +13,7 @@ from .ansatz import Ansatz, build_in
 from .errors import UsageError
 from .jet import Jet, Plan, coordinate, make_plan
 from .jet.functions import ELEMENTARY
+from .parameters import Unknowns
 from .points import Points
 from .siren import Siren
 from .waves import Waves
@@ -23,6 +24,7 @@ class Model(nn.Module):
 
     The network sees coordinates of about [-1, 1] and gives numbers of about 1; derivatives come out in the problem's
     own units. Complex fields take two outputs of the network each: all real parts, then all imaginary parts.
+    ``unknowns``: the problem's unknown values and fields, trained with the network.
     An axis with a period L enters by two inputs, a circle of that circumference: ``L / (2 pi scale)`` times the cosine
     and the sine of ``2 pi (x - center) / L``.
     """
@@ -43,15 +45,22 @@ class Model(nn.Module):
         amplitude: Tensor,
         ansatz: Ansatz | None = None,
         periods: Mapping[str, float] | None = None,
+        unknowns: Unknowns | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self.unknowns = unknowns
         self.periods = dict(periods or {})
         self.axes, self.fields, self.complex_valued, self.ansatz = axes, fields, complex_valued, ansatz
         self.register_buffer("center", center)
         self.register_buffer("scale", scale)
         self.register_buffer("amplitude", amplitude)
         self.register_buffer("offset", torch.zeros_like(amplitude))
+
+    def refresh(self) -> None:
+        """Write the current values of the unknowns into the problem whose residuals are evaluated next."""
+        if self.unknowns is not None:
+            self.unknowns.refresh()
 
     def fields_at(self, points: Points, plan: Plan, shift: float = 0.0) -> tuple[Jet, ...]:
         """The jets of all fields, with the derivatives of a plan; ``shift`` is added to the raw ones."""

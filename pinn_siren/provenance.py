@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +14,8 @@ import torch
 @dataclass(frozen=True)
 class Provenance:
     """How a solution was made. ``seconds``: of the solve alone; ``estimate``: of its relative L2 error, from residuals
-    at fresh points; ``points``: collocation points, all constraints together."""
+    at fresh points; ``points``: collocation points, all constraints together; ``unknowns``: of each unknown, by name,
+    ``Estimate.plain()``."""
 
     method: str
     stages: str
@@ -26,6 +28,7 @@ class Provenance:
     threads: int
     points: int
     interrupted: bool = False
+    unknowns: dict[str, Any] = field(default_factory=dict)
 
 
 def environment() -> dict[str, str | int | float]:

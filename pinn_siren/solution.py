@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from dataclasses import fields as fields_of
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .ansatz.hard import HardConditions
-from .domains import Domain, from_configuration
-from .equations import Eikonal, PointSources, SurfaceFactor, SurfaceStart
+from .described import Shape, ansatz_of, network_of
+from .equations import PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
+from .estimate import Estimate
 from .integrity import checksums, reference_checksums
 from .jet import Jet, make_plan
 from .model import Model
-from .networks import OURS, TORCH, describe, rebuild
+from .networks import OURS, TORCH, describe
+from .parameters import Unknowns
 from .plots import draw
 from .points import Points
 from .problem import Problem
@@ -47,11 +49,11 @@ class Solution:
         self, problem: Problem | None, model: Model, provenance: Provenance, history: dict[str, list[float]]
     ) -> None:
         self.problem, self.model, self.provenance, self.history = problem, model, provenance, history
-        self._shape = _Shape.of(problem) if problem is not None else None
+        self._shape = Shape.of(problem) if problem is not None else None
         self._report: Report | None = None
 
     @property
-    def shape(self) -> _Shape:
+    def shape(self) -> Shape:
         """What is known of the problem's form."""
         assert self._shape is not None
         return self._shape
@@ -128,6 +130,7 @@ class Solution:
         folder = make_folder(folder)
         attributes = {**environment(), **self.report.as_dict(), "configuration": self.configuration()}
         attributes["metrics"] = json.dumps(attributes["metrics"])
+        attributes["unknowns"] = json.dumps(attributes["unknowns"]) if attributes["unknowns"] else None
         stored = StoredSolution(
             coordinates=dict(found.grid.coordinates),
             fields=found.fields,
@@ -190,15 +193,15 @@ class Solution:
     ) -> Solution:
         """Rebuild what ``configuration`` described. Raises ``StorageError`` where a part is missing."""
         described = json.loads(text)
-        shape = _Shape.from_configuration(described)
+        shape = Shape.from_configuration(described)
         weights = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
         dtype = weights["center"].dtype
         own = network is not None
-        network = _network(described["network"], dtype) if network is None else network.to(dtype)
+        network = network_of(described["network"], dtype) if network is None else network.to(dtype)
         model = Model(
             network, shape.domain.axes, shape.fields, shape.complex_valued,
-            weights["center"], weights["scale"], weights["amplitude"], ansatz or _ansatz(described["ansatz"]),
-            described["periods"],
+            weights["center"], weights["scale"], weights["amplitude"], ansatz or ansatz_of(described["ansatz"]),
+            described["periods"], Unknowns.from_configuration(described.get("unknowns", {}), shape.domain, dtype),
         )  # fmt: skip
         try:
             model.load_state_dict(weights)
@@ -223,11 +226,39 @@ class Solution:
             "ansatz": None if ansatz is None else {"name": "own"},
         }
         described["periods"] = self.model.periods
+        if self.model.unknowns is not None:
+            described["unknowns"] = self.model.unknowns.configuration()
         if isinstance(ansatz, HardConditions):
             described["ansatz"] = ansatz.configuration()
         if isinstance(ansatz, PointSources | SurfaceFactor | SurfaceStart):
             described["ansatz"] = {"name": type(ansatz).__name__, **asdict(ansatz)}
         return json.dumps(described)
+
+    @cached_property
+    def unknowns(self) -> dict[str, Any]:
+        """The unknowns by name: an ``Estimate`` of each number or vector, a function of points of each field."""
+        found = self.model.unknowns
+        if found is None:
+            return {}
+        return {
+            name: self._field(name) if name in found.networks else Estimate.from_plain(self.provenance.unknowns[name])
+            for name in found.stated
+        }
+
+    def _field(self, name: str) -> Callable[[Any], Any]:
+        """An unknown field as a function of points, like the solution itself."""
+        assert self.model.unknowns is not None
+        network = self.model.unknowns.networks[name]
+
+        def evaluate(points: Any) -> Any:
+            p = self._points(points)
+            with torch.no_grad():
+                values = torch.cat([network(part) for part in _chunks(p)])
+            if isinstance(points, Tensor):
+                return values.to(points.device)
+            return values if isinstance(points, Points) else values.cpu().numpy()
+
+        return evaluate
 
     @property
     def parameters(self) -> int:
@@ -261,78 +292,6 @@ class Solution:
                 f"{tuple(coordinates.shape)}. One point is [[{', '.join(axes)}]]."
             )
         return Points(axes, coordinates.to(like))
-
-
-@dataclass(frozen=True, eq=False)
-class _Shape:
-    """The form of a problem, as far as evaluating its solution needs it."""
-
-    name: str
-    domain: Domain
-    physical: Domain
-    fields: tuple[str, ...]
-    outputs: tuple[str, ...]
-    complex_valued: bool
-    earliest: bool
-
-    @classmethod
-    def of(cls, problem: Problem) -> _Shape:
-        return cls(
-            type(problem).__name__, problem.domain, problem.physical_domain, problem.fields, problem.outputs,
-            problem.complex_valued, isinstance(problem, Eikonal) and problem.fields != problem.outputs,
-        )  # fmt: skip
-
-    def configuration(self) -> dict[str, Any]:
-        return {
-            "equation": self.name,
-            "domain": self.domain.configuration(),
-            "physical": self.physical.configuration(),
-            "fields": list(self.fields),
-            "outputs": list(self.outputs),
-            "complex_valued": self.complex_valued,
-            "earliest": self.earliest,
-            "observed": self.fields == self.outputs or self.earliest,
-        }
-
-    @classmethod
-    def from_configuration(cls, described: dict[str, Any]) -> _Shape:
-        if not described["observed"]:
-            raise StorageError(
-                f"{described['equation']} makes its outputs of other fields by its own observe, which no file keeps: "
-                "solve again from the problem."
-            )
-        return cls(
-            described["equation"], from_configuration(described["domain"]), from_configuration(described["physical"]),
-            tuple(described["fields"]), tuple(described["outputs"]), described["complex_valued"],
-            described["earliest"],
-        )  # fmt: skip
-
-
-def _network(described: dict[str, Any], dtype: torch.dtype) -> nn.Module:
-    if described["network"] == "own":
-        raise StorageError(f"The network is your own {described['class']}: pass Solution.load(folder, network=...).")
-    try:
-        return rebuild(described, dtype)
-    except UsageError as error:
-        raise StorageError(
-            f"{error} The file is of another version: pass Solution.load(folder, network=...)."
-        ) from None
-
-
-def _ansatz(described: dict[str, Any] | None) -> Any:
-    if described is None:
-        return None
-    arguments = {k: v for k, v in described.items() if k != "name"}
-    if described["name"] == "HardConditions":
-        return HardConditions.from_configuration(described)
-    if described["name"] == "PointSources":
-        sources = tuple(tuple(source) for source in arguments["sources"])
-        return PointSources(sources, tuple(arguments["slownesses"]))
-    if described["name"] == "SurfaceStart":
-        return SurfaceStart(tuple(map(tuple, arguments["points"])), arguments["slowness"], arguments["width"])
-    if described["name"] == "SurfaceFactor":
-        return SurfaceFactor(**arguments)
-    raise StorageError("The solution was made with an own ansatz: pass Solution.load(folder, ansatz=...).")
 
 
 def read_report(folder: Path) -> Report:

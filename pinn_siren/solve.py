@@ -14,6 +14,7 @@ from .balance import BalanceName
 from .bandwidth import Found
 from .errors import ResidualError, UsageError, expect_positive
 from .frozen import find_frozen
+from .inversion import Inversion
 from .patches import FoundPatches
 from .plan import SEARCH_SECONDS, TRAINED, make_stages, precision
 from .problem import Problem
@@ -81,11 +82,21 @@ def solve(
         balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
     )  # fmt: skip
     found: Found | FoundPatches | None = None
-    if plan.frozen:
+    fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
+    if fields and not plan.stages:
+        raise UsageError(
+            f"least-squares finds unknown numbers, and {', '.join(fields)} is an unknown field: use another method."
+        )
+    if plan.frozen and not fields:
         whole = math.inf if budget is None else budget
         limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
         try:
-            found = find_frozen(trainer, tolerance, started + limit, watch)
+            if trainer.unknowns is None:
+                found = find_frozen(trainer, tolerance, started + limit, watch)
+            else:
+                found = Inversion(problem, tolerance, seed, limit, started + whole).run()
+                trainer.unknowns.load_state_dict(found.unknowns)
+                trainer.seconds += found.seconds
         except ResidualError:
             if not plan.stages:
                 raise

@@ -39,6 +39,7 @@ class System:
 
     def parts(self, constraint: Constraint, points: list[Points], model: Model) -> tuple[Tensor, ...]:
         """The residual's parts, ``(n,)`` each, real or complex."""
+        model.refresh()
 
         def evaluate(plan: Plan) -> tuple[Tensor, ...]:
             return checked(constraint, points, self.fields(points, plan, model))

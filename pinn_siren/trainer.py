@@ -21,12 +21,15 @@ from .build import blindness, build_model, default_points, device_name, pick_dev
 from .causal import make_causal
 from .check import StatementWarning, check, resolution
 from .checkpoint import read_checkpoint, write_checkpoint
+from .confidence import confidence
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
+from .estimate import Estimate
 from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import LeastSquares, Stage
+from .parameters import expect_seen, forward, make_unknowns
 from .patches import FoundPatches
 from .problem import Problem
 from .resampling import ResamplingName, make_resampling
@@ -34,6 +37,7 @@ from .scales import measure_scales
 from .siren import count_parameters
 from .solution import Provenance, Solution
 from .system import System
+from .unknowns import certain
 
 BOUNDARY_SHARE = 0.25
 Watch = Callable[[float, Model], None]
@@ -87,6 +91,7 @@ class Trainer:
     _saved_at: float = field(default_factory=time.perf_counter, init=False)
     _resumed: dict[str, Any] | None = field(default=None, init=False)
     _coarse: tuple[str, ...] = field(default=(), init=False)
+    _adopted: Found | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._expect()
@@ -94,21 +99,29 @@ class Trainer:
         started = time.perf_counter()
         device = pick_device(self.device)
         self.device = device
-        self.scales = measure_scales(self.problem)
-        built = choose(self.problem, self.scales, self.conditions, own_network=self.network is not None)
-        system = System(self.problem, held(self.problem, built))
+        self.unknowns = make_unknowns(self.problem, self.dtype, self.seed)
+        # Scales, checks and what is built in are those of the problem at the unknowns' first values.
+        first: Problem = self.problem if self.unknowns is None else self.unknowns.problem
+        firm: Problem = self.problem if self.unknowns is None else certain(self.problem)
+        self.scales = measure_scales(first)
+        built = choose(firm, self.scales, self.conditions, own_network=self.network is not None)
+        system = System(first, held(first, built))
         balance = make_balance(self.balance, [c.name for c in system.constraints])
-        model = build_model(self.problem, self.scales, self.network, self.dtype, self.seed, built, self.folded)
-        model = model.to(device)
+        model = build_model(
+            first, self.scales, self.network, self.dtype, self.seed, built, self.unknowns, self.folded
+        ).to(device)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.problem, self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
-        check(self.problem)
-        self._coarse = () if self.problem.is_fit else tuple(resolution(self.scales, inside))
+        # At the first values the exact solution satisfies nothing yet.
+        check(first if self.unknowns is None else dataclasses.replace(first, exact=None))  # type: ignore[type-var]
+        self._coarse = () if first.is_fit else tuple(resolution(self.scales, inside))
         if self.points is not None:
             self._warn_of_points(4)
         self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
         self._probe(system, model)
+        if self.unknowns is not None:
+            expect_seen(system, model, sampler)
         inner = self.problem.domain.interior(64, Sampler(torch.Generator(device).manual_seed(1), self.dtype))
         for message in blindness(model, frozenset().union(*system.asked.values()), inner):
             warnings.warn(message, StatementWarning, stacklevel=3)
@@ -203,11 +216,25 @@ class Trainer:
     def adopt(self, found: Found | FoundPatches) -> None:
         """Take the features that a search found, with all conditions in the residual, for the solution."""
         sampler = self.objective.sampler
-        built = BuiltIn(self.problem.ansatz)
-        model = build_model(self.problem, self.scales, found.network, self.dtype, self.seed, built).to(sampler.device)
-        self.objective = Objective(System(self.problem), model, found.points, self.scales, sampler)
+        problem = self.objective.system.problem
+        if isinstance(found, Found):
+            self._adopted = found
+            self.scales = found.scales or self.scales
+        if isinstance(found, Found) and self.unknowns is not None:
+            self.unknowns.load_state_dict(found.unknowns)
+        built = BuiltIn(problem.ansatz)
+        model = build_model(problem, self.scales, found.network, self.dtype, self.seed, built, self.unknowns)
+        model = model.to(sampler.device)
+        self.objective = Objective(System(problem), model, found.points, self.scales, sampler)
         self.outcomes.append((LeastSquares(), Outcome(found.end, found.reason, found.attempts, found.estimate)))
         self.history = {name: list(column) for name, column in found.history.items()}
+
+    def _numbers(self) -> dict[str, Estimate]:
+        """The unknown numbers, with what the data say of them: of a search's features, or of the trained fields."""
+        if self.unknowns is None:
+            return {}
+        adopted = self._adopted is not None and self._adopted.network is self.model.network
+        return self._adopted.numbers if adopted else confidence(self.objective)  # type: ignore[union-attr]
 
     def _record(self, elapsed: float) -> None:
         """Add a row to the history's columns."""
@@ -284,8 +311,9 @@ class Trainer:
 
     def solution(self, *, tolerance: float = 1e-6, method: str | None = None) -> Solution:
         """What was reached so far, with how it was reached."""
-        if self.problem.free_constant:
-            zero_mean(self.model, self.problem.domain)
+        problem = self.problem if self.unknowns is None else forward(self.problem, self.unknowns.values())
+        if problem.free_constant:
+            zero_mean(self.model, problem.domain)
         stages = [f"{s.name} {o.steps}" for s, o in self.outcomes]
         provenance = Provenance(
             method=method or ", ".join([" + ".join(stages) or "untrained", *self._options()]),
@@ -299,8 +327,9 @@ class Trainer:
             threads=torch.get_num_threads(),
             points=sum(self.objective.counts.values()),
             interrupted=any(o.end == "interrupted" for _, o in self.outcomes),
+            unknowns={name: number.plain() for name, number in self._numbers().items()},
         )
-        return Solution(self.problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
+        return Solution(problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
 
 
 def _numbered(stages: Sequence[Stage]) -> dict[str, str]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from .domains import Domain
 from .errors import PinnSirenError
+from .estimate import shown
+from .parameters import forward
 from .points import Points
 from .problem import Problem, exact_outputs
 from .provenance import Provenance
@@ -87,6 +89,7 @@ class Report:
     interrupted: bool
     objection: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    unknowns: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The report's fields by name."""
@@ -127,6 +130,7 @@ class Report:
             rows.append((f"largest error ({self.against})", f"{self.max_error:.2e}"))
         if self.objection is not None:
             rows.append(("objection", self.objection))
+        rows += [(f"unknown {name}", shown(found)) for name, found in self.unknowns.items()]
         rows += [(name, f"{value:.4g}") for name, value in self.metrics.items()]
         rows.append(("estimated error, from residuals", f"{self.estimate:.1e}"))
         rows.append(("seconds", f"{self.seconds:.1f} on {self.device}, {self.dtype}, {self.threads} threads"))
@@ -240,9 +244,9 @@ def solve_reference(
     ``"finite-differences"``, ``"chebyshev"`` (elements, for smooth problems on boxes), an equation's own
     (``"fourth-order"`` of Helmholtz, ``"spectral"`` of Wave), or ``"auto"``: finite
     differences, and what has the smaller bar where theirs is above a tenth of the ``tolerance``. Raises
-    ``NoReferenceError`` where no solver covers the problem.
+    ``NoReferenceError`` where no solver covers the problem. Unknowns are at the values that they start from.
     """
-    return choose(problem, resolution, method, tolerance)
+    return choose(forward(problem), resolution, method, tolerance)
 
 
 def exact_values(problem: Problem, grid: GridSolution) -> dict[str, NDArray[Any]]:

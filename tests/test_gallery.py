@@ -45,6 +45,8 @@ def _problem(path):
 
 
 @pytest.mark.filterwarnings("ignore:The conditions leave a constant free")
+# Too few for the shortest waves, and enough to see losses fall.
+@pytest.mark.filterwarnings("ignore:700 collocation points are fewer")
 @pytest.mark.parametrize("path", [p for p in FILES if p.stem not in PATCHES], ids=lambda p: p.stem)
 def test_it_loads_and_trains(path):
     problem = _problem(path)

@@ -134,7 +134,8 @@ def _holds(problem: Problem, c: Constraint, built: BuiltIn) -> bool:
 
 def _plain(problem: Problem) -> list[ConditionBase]:
     """The conditions, an absorbing layer as the walls behind it."""
-    return [one for c in problem.conditions for one in (c.walls(problem.domain) if isinstance(c, PML) else [c])]
+    fields = problem.fields
+    return [one for c in problem.conditions for one in (c.walls(problem.domain, fields) if isinstance(c, PML) else [c])]
 
 
 def _masked(c: ConditionBase) -> bool:

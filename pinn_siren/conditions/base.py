@@ -43,7 +43,8 @@ class Constraint:
     the mean of the points' rows; ``wavenumbers``: the highest ones of its data, an axis each, where they are not read
     off along lines; ``slack``: how much of its own size the exact solution may leave, for noise or an inexact rule;
     ``norm``: what training makes small, the mean square (2) or the mean absolute residual (1), which forgives kinks;
-    ``size``: the residual that counts as 1 there, read off the problem where it is None.
+    ``size``: the residual that counts as 1 there, read off the problem where it is None; ``measured``: it holds
+    measured values, with errors of standard deviation ``noise`` where that is known.
     """
 
     name: str
@@ -57,6 +58,8 @@ class Constraint:
     slack: float = 0.0
     norm: Norm = 2
     size: float | None = None
+    measured: bool = False
+    noise: float | None = None
 
     def square(self, part: Tensor) -> Tensor:
         """Of one part of the residual, ``mean |part|^2`` over the points, or ``|mean part|^2``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -32,8 +34,9 @@ class Data(ConditionBase):
     ``points``: ``(n, d)``, a column an axis in the domain's order (``(n,)`` where there is one), or ``Points``;
     ``values``: ``(n,)``, or ``(n, space dims)`` for ``of="grad"``, in the units of the field (per length), complex
     where the problem is. Of a problem with several outputs, all at once without ``output``: ``(n, outputs)``, or
-    ``(n, outputs, space dims)``. Where there are more than the points asked for, every draw is a random part of them,
-    on the device that trains, with repeats where there are over ``MANY`` times as many.
+    ``(n, outputs, space dims)``. ``noise``: the standard deviation of their errors, of real and imaginary parts each,
+    if it is known: inverse problems weigh data by it. Where there are more than the points asked for, every draw is a
+    random part of them, on the device that trains, with repeats where there are over ``MANY`` times as many.
     ``norm`` and ``size`` as for ``Condition``.
 
     A problem that states no ``residual`` is a fit of its data. Raises ``ProblemError`` for other shapes, values that
@@ -47,6 +50,7 @@ class Data(ConditionBase):
     weight: float = 1.0
     norm: Norm = 2
     size: float | None = None
+    noise: float | None = None
 
     def __post_init__(self) -> None:
         expect_norm("Data", self.norm, self.size)
@@ -54,6 +58,8 @@ class Data(ConditionBase):
         if self.of not in kinds:
             near = suggest(str(self.of), kinds)
             raise ProblemError(f"Data(of={self.of!r}) must be one of {', '.join(kinds)}.{near}")
+        if self.noise is not None and not (isinstance(self.noise, numbers.Real) and 0 < float(self.noise) < math.inf):
+            raise ProblemError(f"Data(noise=) must be a positive number, the errors' deviation, got {self.noise!r}.")
         where, measured = self.coordinates, self.measured
         expected = "(n, space dims)" if self.of == "grad" else "(n,)"
         known = 1 + (self.of == "grad")
@@ -136,7 +142,7 @@ class Data(ConditionBase):
         return [
             Constraint(
                 label_of(kind, None, self.output), self._sampling(problem), residual, self.weight, on_interior=True,
-                wavenumbers=wavenumbers, slack=NOISE, norm=self.norm, size=self.size,
+                wavenumbers=wavenumbers, slack=NOISE, norm=self.norm, size=self.size, measured=True, noise=self.noise,
             )
         ]  # fmt: skip
 

@@ -105,18 +105,18 @@ class PML(ConditionBase):
         }
         return Box(**bounds)
 
-    def walls(self, domain: Domain) -> list[Dirichlet]:
-        """``u = 0`` on the sides behind the layer."""
+    def walls(self, domain: Domain, fields: Sequence[str] = ()) -> list[Dirichlet]:
+        """``u = 0`` on the sides behind the layer, of all fields unless ``output`` names one."""
         depths, box = self.depths(domain), domain
         assert isinstance(box, Box)
         names = [n for n in box.side_names() if depths[box.side(n)[0]][box.side(n)[1]]]
         all_of_them = len(names) == len(box.side_names())
-        return [
-            Dirichlet(0.0, on=n, output=self.output, weight=self.weight) for n in ([None] if all_of_them else names)
-        ]
+        outputs = fields if self.output is None and len(fields) > 1 else [self.output]
+        sides = [None] if all_of_them else names
+        return [Dirichlet(0.0, on=n, output=output, weight=self.weight) for n in sides for output in outputs]
 
     def constraints(self, problem: Any) -> list[Constraint]:
-        """``u = 0`` on the sides behind the layer."""
+        """``u = 0`` of every field on the sides behind the layer."""
         if not problem.stretches:
             raise ProblemError(f"PML works with Helmholtz only, not with {type(problem).__name__}: use Absorbing().")
-        return [c for wall in self.walls(problem.domain) for c in wall.constraints(problem)]
+        return [c for wall in self.walls(problem.domain, problem.fields) for c in wall.constraints(problem)]

@@ -85,7 +85,7 @@ class Raster(ConditionBase):
         return [
             Constraint(
                 label_of("data", None, None), self._sampling(domain.axes), residual, self.weight, on_interior=True,
-                wavenumbers=self._wavenumbers, norm=self.norm, size=self.size,
+                wavenumbers=self._wavenumbers, norm=self.norm, size=self.size, measured=True,
             )
         ]  # fmt: skip
 

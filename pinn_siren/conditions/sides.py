@@ -12,6 +12,7 @@ from ..coefficients import Coefficient, values
 from ..domains import On
 from ..errors import ProblemError
 from ..points import Points
+from ..unknowns import Unknown
 from .base import ConditionBase, Constraint, Fields, Place, label_of, on_boundary, pick
 
 
@@ -85,7 +86,7 @@ class Robin(Boundary):
 
 def is_zero(coefficient: Coefficient) -> bool:
     """Whether a coefficient is the number zero (a function never is)."""
-    if callable(coefficient):
+    if callable(coefficient) or isinstance(coefficient, Unknown | Tensor):
         return False
     if not isinstance(coefficient, numbers.Number):
         raise ProblemError(f"A coefficient must be a number or a function of points, got {coefficient!r}.")

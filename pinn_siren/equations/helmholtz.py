@@ -15,6 +15,7 @@ from ..jet import Jet
 from ..points import Points
 from ..problem import Problem
 from ..reference import converge, solve_helmholtz
+from ..unknowns import Unknown
 from .stretch import stretch
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Helmholtz(Problem):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.wavenumber, Unknown):
+            return
         if not isinstance(self.wavenumber, int | float):
             raise ProblemError("wavenumber must be a number; a medium that varies is speed=, a function of points.")
         if not self.wavenumber > 0:

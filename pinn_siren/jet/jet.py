@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -272,6 +272,14 @@ for _names, _operation, _swapped in (
         _ARITHMETIC[_name] = _jets_first(_operation, _swapped)
 
 
+@runtime_checkable
+class HasJets(Protocol):
+    """A coefficient that knows its own derivatives."""
+
+    def jet_at(self, p: Points, plan: Plan) -> Jet:
+        """Its jet at points."""
+
+
 class JetPoints(Points):
     """Points whose coordinates are jets: inside an ansatz, ``p.x`` carries its own derivatives."""
 
@@ -321,7 +329,12 @@ def jet(function: Callable[[Points], Tensor] | float, p: Points) -> Jet:
 
 
 def lift(function: Callable[[Points], Tensor] | float, points: Points, plan: Plan) -> Jet:
-    """The jet of a coefficient at points, by nested autograd: exact, and independent of the forward rules."""
+    """The jet of a coefficient at points: its own ``jet_at`` where it has one (an unknown field, with its graph).
+
+    Otherwise by nested autograd: exact, and independent of the forward rules.
+    """
+    if isinstance(function, HasJets):
+        return function.jet_at(points, plan)
     with torch.enable_grad():
         columns = {a: points.coordinates[:, i].detach().requires_grad_() for i, a in enumerate(points.axes)}
         moved = points.replace(torch.stack([columns[a] for a in points.axes], dim=1))

@@ -52,7 +52,10 @@ class Adam(Stage):
     def begin(self, objective: Objective) -> Update:
         """Adam with its moments at zero."""
         network = objective.model.network
-        paces = network.paces() if isinstance(network, Siren) else [(1.0, list(objective.parameters()))]
+        paces = network.paces() if isinstance(network, Siren) else []
+        own = {id(w) for _, layer in paces for w in layer}
+        # What else is trained: another network, unknowns, the parameters of an ansatz.
+        paces.append((1.0, [w for w in objective.parameters() if id(w) not in own]))
         groups = [(pace, [w for w in layer if w.requires_grad]) for pace, layer in paces]
         groups = [(pace, layer) for pace, layer in groups if layer]
         optimizer = torch.optim.Adam([{"params": layer} for _, layer in groups], lr=self.lr)

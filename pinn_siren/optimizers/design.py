@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..ansatz import build_in
+from ..ansatz import Ansatz, build_in
 from ..conditions import Constraint
 from ..errors import UsageError
 from ..jet import Jet, Linearization, Plan, Residual, is_linear, linearize
@@ -76,26 +76,34 @@ def features(model: Model, points: Points, plan: Plan) -> FeatureJets | WavesAt:
     return FeatureJets(seen[-1].channels)
 
 
-def assemble(system: System, points: dict[str, list[Points]], model: Model) -> tuple[list[Block], bool]:
+def assemble(
+    system: System, points: dict[str, list[Points]], model: Model, basis: Model | None = None
+) -> tuple[list[Block], bool]:
     """The blocks of all constraints, linearized at the model's fields, and whether the unknowns are complex.
 
     The unknowns are the last layer's weights and bias, one set a field; where the fields are complex and the residual
     is complex-differentiable they are complex, else real parts and then imaginary parts. ``matrix @ unknowns - right``
     is the residual of the linearized problem. A matrix of complex unknowns is real where all its coefficients are.
+    ``basis``: another model without an ansatz of its own, whose features stand for changes of the fields; then
+    ``right`` has no meaning.
     """
     with torch.no_grad():
-        found = [(c, *linearized(system, c, points[c.name], model)) for c in system.constraints]
+        model.refresh()
+        found = [(c, *linearized(system, c, points[c.name], model, basis is not None)) for c in system.constraints]
         whole = model.complex_valued and all(lin.complex_blocks() is not None for _, _, lin, _ in found)
-        blocks = [b for c, plan, lin, raw in found for b in _blocks(c, plan, lin, raw, points[c.name], model, whole)]
+        over = basis or model
+        blocks = [b for c, plan, lin, raw in found for b in _blocks(c, plan, lin, raw, points[c.name], over, whole)]
     return blocks, whole
 
 
+@torch.no_grad()
 def linear(system: System, points: dict[str, list[Points]], model: Model) -> bool:
     """Whether the fields enter every residual linearly, at a few of the points."""
+    model.refresh()
     for c in system.constraints:
         few = [p[:16] for p in points[c.name]]
         _, _, raw = linearized(system, c, few, model)
-        if not is_linear(_residual(c, model), few, raw):
+        if not is_linear(_residual(c, model.ansatz), few, raw):
             return False
     return True
 
@@ -103,20 +111,24 @@ def linear(system: System, points: dict[str, list[Points]], model: Model) -> boo
 Raw = list[tuple[Jet, ...]]
 
 
-def _residual(c: Constraint, model: Model) -> Residual:
+def _residual(c: Constraint, ansatz: Ansatz | None) -> Residual:
     def residual(at: list[Points], free: Raw) -> tuple[Tensor, ...]:
         plan = free[0][0].plan
-        return checked(c, at, [build_in(model.ansatz, p, plan, u) for p, u in zip(at, free, strict=True)])
+        return checked(c, at, [build_in(ansatz, p, plan, u) for p, u in zip(at, free, strict=True)])
 
     return residual
 
 
-def linearized(system: System, c: Constraint, points: list[Points], model: Model) -> tuple[Plan, Linearization, Raw]:
-    """The plan of a constraint, its linearization at the model's fields, and these."""
+def linearized(
+    system: System, c: Constraint, points: list[Points], model: Model, composed: bool = False
+) -> tuple[Plan, Linearization, Raw]:
+    """The plan of a constraint, its linearization at the model's fields, and these; ``composed``: with respect to the
+    fields with what the model builds in, no longer to the network's own."""
+    ansatz = system.problem.ansatz if composed else model.ansatz
 
     def evaluate(plan: Plan) -> tuple[Plan, Linearization, Raw]:
-        raw = [_raw(model, p, plan) for p in points]
-        return plan, linearize(_residual(c, model), points, raw), raw
+        raw = [_raw(model, p, plan) if ansatz is model.ansatz else model.fields_at(p, plan) for p in points]
+        return plan, linearize(_residual(c, ansatz), points, raw), raw
 
     found, system.asked[c.name] = record(evaluate, system.problem, system.asked[c.name])
     return found

@@ -40,7 +40,7 @@ class Rows:
     ``Objective``, and by the root of the number of points; complex ones are split into real and imaginary parts. A
     constraint on a mean is one row a part. ``parameters``: those that the rows are differentiated by.
 
-    Raises ``UsageError`` where a parameter cannot be reached: one of an ansatz, or a complex one.
+    Raises ``UsageError`` where a parameter cannot be reached: one of an ansatz, an unknown, or a complex one.
     """
 
     objective: Objective
@@ -52,7 +52,13 @@ class Rows:
         found = [p for p in model.network.parameters() if p.requires_grad]
         beside = sum(p.requires_grad for p in model.parameters()) - len(found)
         if beside or any(p.is_complex() for p in found) or not found:
-            what = "parameters in the ansatz" if beside else "complex parameters" if found else "nothing to train"
+            what = (
+                "parameters of an ansatz or unknowns beside it"
+                if beside
+                else "complex parameters"
+                if found
+                else "nothing to train"
+            )
             raise UsageError(f"GaussNewton trains the real parameters of the network; got {what}. Use LBFGS or Adam.")
         object.__setattr__(self, "parameters", found)
 

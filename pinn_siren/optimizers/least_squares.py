@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -81,17 +82,22 @@ class LastLayer:
 
     ``residual``: the weighted root mean square of all rows at the collocation points; ``scales``: of every block, the
     root mean square of its matrix, the residual that a typical feature of coefficient 1 makes; ``linear``: whether the
-    fields enter linearly, found out unless given.
+    fields enter linearly, found out unless given; ``matrix``, ``right`` and ``weights``: the system that was solved
+    last, and its blocks' factors; ``weigh``: another choice of these.
     """
 
     system: System
     model: Model
     points: dict[str, list[Points]]
     linear: bool | None = None
+    weigh: Callable[[list[Block], list[float]], list[float]] | None = None
     scales: list[float] = field(default_factory=list, init=False)
     whole: bool = field(default=False, init=False)
     residual: float = field(default=math.inf, init=False)
     done: bool = field(default=False, init=False)
+    weights: list[float] = field(default_factory=list, init=False)
+    matrix: Tensor = field(default_factory=lambda: torch.empty(0, 0), init=False)
+    right: Tensor = field(default_factory=lambda: torch.empty(0), init=False)
 
     def step(self) -> None:
         """Linearize, solve, and take as much of the step as lowers the residual."""
@@ -99,16 +105,17 @@ class LastLayer:
             self.linear = linear(self.system, self.points, self.model)
         blocks, self.whole = assemble(self.system, self.points, self.model)
         self.scales = [float(b.matrix.abs().square().mean().sqrt()) or 1.0 for b in blocks]
-        weights = [_weight(b, s) for b, s in zip(blocks, self.scales, strict=True)]
+        self.weights = weights = (self.weigh or weigh)(blocks, self.scales)
         matrix = torch.cat([b.matrix * w for b, w in zip(blocks, weights, strict=True)])
         right = torch.cat([b.right * w for b, w in zip(blocks, weights, strict=True)])
+        self.right = right
         if not bool(torch.isfinite(matrix).all() and torch.isfinite(right).all()):
             # Where the residual has no linearization, as log(u) at u = 0, there is no step.
             self.residual, self.done = math.inf, True
             return
-        before = self._unknowns()
+        before = self.unknowns()
         solved = solve(matrix, right)
-        matrix = matrix.to(solved.dtype)
+        self.matrix = matrix = matrix.to(solved.dtype)
         linear_residual = float((matrix @ solved - right).norm())
         put(self.model, solved, self.whole)
         if self.linear:
@@ -142,7 +149,8 @@ class LastLayer:
         parts = self.system.parts(c, self.points[c.name], self.model)
         return [part.mean(0, keepdim=True) if c.reduce == "mean" else part for part in parts]
 
-    def _unknowns(self) -> Tensor:
+    def unknowns(self) -> Tensor:
+        """The last layer's weights, as ``matrix`` takes them."""
         layer = last_layer(self.model.network)
         rows = layer.weight.detach()
         if layer.bias is not None:
@@ -167,26 +175,40 @@ def collocation(system: System, width: int, generator: torch.Generator) -> dict[
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
     """``min |A x - b|^2 + RIDGE^2 |D x|^2``, ``D`` the columns' lengths, by one QR; ``b`` real or complex.
 
-    Features are dependent within rounding by design. The ridge, at rounding, holds the weights of what the rows do not
-    see; it is as accurate as singular values cut off there, for the work of one factorization.
+    ``right``: ``(rows,)``, or ``(rows, k)`` for several at once. Features are dependent within rounding by design. The
+    ridge, at rounding, holds the weights of what the rows do not see; it is as accurate as singular values cut off
+    there, for the work of one factorization.
     """
-    n = matrix.shape[1]
+    if right.ndim == 1:
+        return solve(matrix, right[:, None])[:, 0]
+    n, k = matrix.shape[1], right.shape[1]
     lengths = matrix.norm(dim=0)
     lengths = torch.where(lengths > 0, lengths, 1.0)
     split = right.is_complex() and not matrix.is_complex()
-    columns = torch.stack([right.real, right.imag], dim=1) if split else right[:, None].to(matrix.dtype)
+    columns = torch.cat([right.real, right.imag], dim=1) if split else right.to(matrix.dtype)
     both = matrix.new_zeros(len(matrix) + n, n + columns.shape[1])
     torch.div(matrix, lengths, out=both[: len(matrix), :n])
     both[: len(matrix), n:] = columns
     both[len(matrix) :, :n].fill_diagonal_(RIDGE)
     triangle = torch.linalg.qr(both, mode="r").R
     found = torch.linalg.solve_triangular(triangle[:n, :n], triangle[:n, n:], upper=True) / lengths[:, None]
-    return torch.complex(found[:, 0], found[:, 1]) if split else found[:, 0]
+    return torch.complex(found[:, :k], found[:, k:]) if split else found
 
 
-def _weight(block: Block, scale: float) -> float:
-    edge = 1.0 if block.constraint.on_interior else EDGE_WEIGHT
-    return edge * math.sqrt(block.constraint.weight) / (scale * math.sqrt(len(block.matrix)))
+def remainder(matrix: Tensor, right: Tensor) -> Tensor:
+    """What no combination of a matrix's columns takes from ``right``: ``b - A x`` at the least-squares solution."""
+    fitted = solve(matrix, right)
+    return right - matrix.to(fitted.dtype) @ fitted
 
 
-__all__ = ["LastLayer", "LeastSquares", "collocation", "solve"]
+def weigh(blocks: list[Block], scales: list[float]) -> list[float]:
+    """The factors of blocks: 1 over the root mean square of their rows, more beside the equation."""
+
+    def one(block: Block, scale: float) -> float:
+        edge = 1.0 if block.constraint.on_interior else EDGE_WEIGHT
+        return edge * math.sqrt(block.constraint.weight) / (scale * math.sqrt(len(block.matrix)))
+
+    return [one(b, s) for b, s in zip(blocks, scales, strict=True)]
+
+
+__all__ = ["LastLayer", "LeastSquares", "collocation", "remainder", "solve", "weigh"]
