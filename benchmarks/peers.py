@@ -176,17 +176,22 @@ def write(options: Options, turns: list[Turn], kept: dict[str, dict]) -> None:  
             runs.setdefault(turn.row, {}).setdefault(turn.method.name, []).append(run)
     made = {name: ROWS[name]() for name in runs}
     titles = {name: row.title for name, row in made.items()}
-    parts = [
-        "## Frozen features, the last layer by least squares\n",
-        against_peers(runs, titles, "frozen", {n: r.frozen for n, r in made.items()}),
-        "\n## All layers trained\n",
-        against_peers(runs, titles, "trained", {n: r.trained for n, r in made.items()}),
-        "\n## The best classical way\n",
-        "One solve at the size that reaches the level, the size known beforehand; ours counts its search for size and "
-        "bandwidth.\n",
-        against_classical(runs, titles),
-        "\n" + footnote(options, runs),
-    ]
+    kinds = {METHODS[name].kind for found in runs.values() for name in found}
+    parts = []
+    if "frozen" in kinds:
+        parts.append("## Frozen features, the last layer by least squares\n")
+        parts.append(against_peers(runs, titles, "frozen", {n: r.frozen for n, r in made.items()}) + "\n")
+    if "trained" in kinds:
+        parts.append("## All layers trained\n")
+        parts.append(against_peers(runs, titles, "trained", {n: r.trained for n, r in made.items()}) + "\n")
+    if "classical" in kinds:
+        parts += [
+            "## The best classical way\n",
+            "One solve at the size that reaches the level, the size known beforehand; ours counts its search for size "
+            "and bandwidth.\n",
+            against_classical(runs, titles) + "\n",
+        ]
+    parts.append(footnote(options, runs))
     fresh = RESULTS / "peers.md.tmp"
     fresh.write_text("\n".join(parts))
     fresh.replace(RESULTS / "peers.md")
