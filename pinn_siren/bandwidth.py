@@ -178,8 +178,10 @@ class Search:
                 return "tolerance"
             if best.misfit <= FLOOR:
                 return "rounding"
+            if best.misfit == math.inf:
+                return "stalled"
             falls = [math.log(a.misfit / b.misfit) / math.log(b.width / a.width) for a, b in pairwise(rungs[-3:])]
-            if (len(falls) > 1 and max(falls) < math.log2(STALLED)) or best.misfit == math.inf:
+            if len(falls) > 1 and max(falls) < math.log2(STALLED):
                 return "stalled"
             needed = self._needed(rungs)
             if best.width * self._unknowns * LEAST_GROWTH > MOST or (
@@ -206,7 +208,9 @@ class Search:
             return best.width * (2.0 if best.width * self._unknowns < 1000 else 1.5)
         before = rungs[-2]
         rate = math.log(before.misfit / best.misfit) / (best.width**roots - before.width**roots)
-        aim = max(self.tolerance / AIM, FLOOR / 2) * best.misfit / max(self.estimate(best), best.misfit / AIM)
+        estimate = self.estimate(best)
+        ratio = estimate / best.misfit if AIM * estimate > best.misfit and estimate < math.inf else 1 / AIM
+        aim = max(self.tolerance / AIM, FLOOR / 2) / ratio
         root = best.width**roots + math.log(max(best.misfit / aim, 1.0)) / rate
         return float(root ** (1 / roots))
 

@@ -30,7 +30,7 @@ from pinn_siren import (
     solve,
 )  # fmt: skip
 from pinn_siren.ansatz.derive import BuiltIn
-from pinn_siren.bandwidth import Search
+from pinn_siren.bandwidth import Attempt, Search
 from pinn_siren.build import build_model
 from pinn_siren.errors import ResidualError, UsageError
 from pinn_siren.optimizers.design import assemble, put
@@ -373,3 +373,25 @@ def test_threads_are_given_back():
         assert torch.get_num_threads() == 1
         raise ValueError("inside")
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    "misfits", [(1e-3, 9e-4), (1e-3, 2e-3), (math.inf, 1e-3), (1e-3, math.inf), (math.inf, math.inf)]
+)
+def test_growth_needs_no_particular_misfits(monkeypatch, misfits):
+    """Of attempts that are alike no error can be estimated; one may have failed."""
+    made, seen = search(POISSON, 1e-9), []
+
+    def attempt(self, width, bandwidth):
+        misfit = misfits[min(len(seen), 1)] if len(seen) < 12 else math.inf
+        seen.append(width)
+        network = sine_features(width, bandwidth, 1, torch.Generator().manual_seed(1))
+        self.attempts.append(Attempt(width, bandwidth, self._model(network), misfit, torch.ones(5, 1), 0.1, 0.1))
+        return self.attempts[-1]
+
+    monkeypatch.setattr(Search, "attempt", attempt)
+    if min(misfits) == math.inf:
+        with pytest.raises(ResidualError):
+            made.run()
+    else:
+        assert made.run().end in ("stalled", "size")
