@@ -16,11 +16,9 @@ from .classes import Classes, Symmetries, classify
 from .decomposition import Decomposition
 from .linearized import expect_covered
 from .local import Local, solve_locally
-from .merge import Blocks, Level, Place, Sizes, dissect
+from .merge import Blocks, Level, Place, Sizes, by_kind, dissect
 from .operator import Operator, read_operator
 from .square import Reference, reference_square, size_of
-
-CHUNK = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ def _dissected(
         maps = local.maps[unique[:, 0][:, None, None], back[:, :, None], back[:, None, :]]
         given = local.given[patches]
         if bool(taken[patches].any()):
-            given = given + maps[kind] @ taken[patches]
+            given = given + by_kind(maps, kind, taken[patches])
         maps = maps[:, open_nodes[:, None], open_nodes]
         blocks[sizes] = Blocks(maps, kind, given[:, open_nodes])
         members[sizes] = patches
@@ -105,12 +103,8 @@ def _weights(classes: Classes, symmetries: Symmetries, local: Local, square: Ref
     """``(k, P, width)``: the coefficients of the features themselves."""
     k = taken.shape[2]
     seen = torch.gather(taken, 1, symmetries.side[classes.view][..., None].expand(-1, -1, k))
-    transform = square.transform.to(taken.dtype)
-    found = []
-    for part in torch.arange(len(taken)).split(max(1, CHUNK // local.response[0].numel())):
-        coefficients = local.response[classes.member[part]] @ seen[part] + local.own[part]
-        found.append(transform @ coefficients)
-    return torch.cat(found).movedim(2, 0)
+    coefficients = by_kind(local.response, classes.member, seen) + local.own
+    return torch.matmul(square.transform.to(taken.dtype), coefficients).movedim(2, 0)
 
 
 def as_network(solved: Solved, problem: Problem, amplitude: float = 1.0, source: int = 0) -> Patchwork:
