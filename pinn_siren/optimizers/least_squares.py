@@ -91,7 +91,8 @@ class LastLayer:
     root mean square of its matrix, the residual that a typical feature of coefficient 1 makes; ``linear``: whether the
     fields enter linearly, found out unless given; ``matrix``, ``right`` and ``weights``: the system that was solved
     last, and its blocks' factors, the first two empty where the matrix does not fit the memory; ``weigh``: another
-    choice of these, for which it is always held; ``gram``: see ``LeastSquares``.
+    choice of these, for which it is always held; ``gram``: see ``LeastSquares``; ``chunks``: so many points at a time,
+    however large the memory, else found out.
     """
 
     system: System
@@ -100,6 +101,7 @@ class LastLayer:
     linear: bool | None = None
     weigh: Callable[[list[Block], list[float]], list[float]] | None = None
     gram: bool = False
+    chunks: Chunks | None = None
     scales: list[float] = field(default_factory=list, init=False)
     whole: bool = field(default=False, init=False)
     residual: float = field(default=math.inf, init=False)
@@ -107,7 +109,6 @@ class LastLayer:
     weights: list[float] = field(default_factory=list, init=False)
     matrix: Tensor = field(default_factory=lambda: torch.empty(0, 0), init=False)
     right: Tensor = field(default_factory=lambda: torch.empty(0), init=False)
-    _chunks: Chunks | None = field(default=None, init=False)
 
     def step(self) -> None:
         """Linearize, solve, and take as much of the step as lowers the residual."""
@@ -142,15 +143,15 @@ class LastLayer:
 
     def _solved(self, found: Design) -> tuple[Weighted, Tensor | None]:
         """The weighted system and its solution, ``None`` where a number is not finite."""
-        if self.weigh is not None or (self._chunks is None and fits(found)):
+        if self.weigh is not None or (self.chunks is None and fits(found)):
             try:
                 return _held(found, self.weigh or weigh)
             except (MemoryError, RuntimeError) as error:
                 if self.weigh is not None or not ran_out(error):
                     raise
             say_streamed(found)
-        self._chunks = self._chunks or chunks_of(found)
-        streamed = Streamed(found, factor, self._chunks, self.gram)
+        self.chunks = self.chunks or chunks_of(found)
+        streamed = Streamed(found, factor, self.chunks, self.gram)
         return streamed, streamed.solve() if streamed.finite else None
 
     def _measured(self, weights: list[float]) -> float:
@@ -167,7 +168,7 @@ class LastLayer:
     @torch.no_grad()
     def _parts(self, c: Constraint) -> list[Tensor]:
         points = self.points[c.name]
-        chunks = self._chunks or Chunks(f"points of {c.name!r}", len(points[0]))
+        chunks = self.chunks or Chunks(f"points of {c.name!r}", len(points[0]))
         some = list(chunks.over(len(points[0]), lambda cut: self.system.parts(c, [p[cut] for p in points], self.model)))
         parts = [torch.cat(pieces) for pieces in zip(*some, strict=True)]
         return [part.mean(0, keepdim=True) if c.reduce == "mean" else part for part in parts]
