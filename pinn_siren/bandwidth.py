@@ -17,6 +17,7 @@ from .errors import ResidualError
 from .estimate import Estimate
 from .loop import End
 from .model import Model
+from .optimizers.corners import Corners
 from .optimizers.design import linear
 from .optimizers.features import sine_features
 from .optimizers.least_squares import LastLayer, collocation
@@ -105,6 +106,7 @@ class Search:
     """Climb in bandwidth, grow in number, until the estimated error is ``tolerance`` or nothing is gained.
 
     ``own``: whether features may be the equation's own waves, where it has some; not while its coefficients change.
+    ``corners``: those whose singular functions stand beside the sines, the points graded toward them.
     """
 
     problem: Problem
@@ -113,13 +115,16 @@ class Search:
     seed: int
     deadline: float
     own: bool = True
+    corners: Corners | None = None
     attempts: list[Attempt] = field(default_factory=list, init=False)
     _started: float = field(default_factory=time.perf_counter, init=False)
 
     def __post_init__(self) -> None:
         sampler = Sampler(torch.Generator().manual_seed(4711))
         self._system = System(self.problem)
-        self._fresh = self._system.sample({c.name: FRESH for c in self._system.constraints}, sampler)
+        self._fresh = self._graded(
+            self._system.sample({c.name: FRESH for c in self._system.constraints}, sampler), sampler.generator
+        )
         self._inside = self.problem.domain.interior(FRESH, sampler)
         self._points: dict[int, dict[str, list[Points]]] = {}
         self._linear: bool | None = None
@@ -134,20 +139,29 @@ class Search:
         model = self._model(network)
         few = self._system.sample({c.name: 16 for c in self._system.constraints}, Sampler(torch.Generator()))
         self._linear = linear(self._system, few, model)
-        wanted = self.own and self._linear
+        wanted = self.own and self._linear and self.corners is None
         symbol = homogeneous_symbol(self._system, model, self.scales.half_width) if wanted else None
         if symbol is not None:
             self._system = System(self.problem, frozenset(c.name for c in self._system.constraints if c.on_interior))
         return symbol
 
     def _model(self, network: Siren) -> Model:
-        return build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(self.problem.ansatz))
+        model = build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(self.problem.ansatz))
+        if self.corners is not None:
+            model.network = self.corners.beside(network, model)
+        return model
+
+    def _graded(self, points: dict[str, list[Points]], generator: torch.Generator) -> dict[str, list[Points]]:
+        """The same points, and more toward the corners."""
+        if self.corners is None:
+            return points
+        return {c.name: self.corners.graded(c, points[c.name], generator) for c in self._system.constraints}
 
     def _collocation(self, width: int) -> dict[str, list[Points]]:
         """The points for a number of features, the same for every bandwidth."""
         if width not in self._points:
             generator = torch.Generator().manual_seed(self.seed)
-            self._points[width] = collocation(self._system, width, generator)
+            self._points[width] = self._graded(collocation(self._system, width, generator), generator)
         return self._points[width]
 
     def run(self) -> Found:

@@ -17,7 +17,6 @@ from ..model import Model
 from ..points import Points
 from ..problem import record
 from ..system import System, checked
-from ..waves import WavesAt
 
 CHUNK = 2**18
 """Numbers of one derivative of the features that are held at once: they stay in the processor's cache."""
@@ -62,11 +61,11 @@ class FeatureJets:
         return total
 
 
-def features(model: Model, points: Points, plan: Plan) -> FeatureJets | WavesAt:
+def features(model: Model, points: Points, plan: Plan) -> Features:
     """What the last layer combines."""
-    waves = model.waves
-    if waves is not None:
-        return waves.at(points)
+    closed = model.features(points)
+    if closed is not None:
+        return closed
     layer, seen = last_layer(model.network), []
     hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:
