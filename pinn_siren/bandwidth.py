@@ -35,6 +35,8 @@ WIDER = 1.4
 """The factor between bandwidths that are tried."""
 BETTER = 0.9
 """A bandwidth is better where the residual at fresh points falls to this much."""
+NEEDED = 0.1
+"""Corners are needed where their functions lower the residual to this much."""
 TRIES, AGAIN, LARGE = 7, 2, 1300
 """Bandwidths tried beside the first: with the first number of features, with the next ones, and up to how many
 unknowns at all."""
@@ -106,7 +108,8 @@ class Search:
     """Climb in bandwidth, grow in number, until the estimated error is ``tolerance`` or nothing is gained.
 
     ``own``: whether features may be the equation's own waves, where it has some; not while its coefficients change.
-    ``corners``: those whose singular functions stand beside the sines, the points graded toward them.
+    ``corners``: those whose singular functions stand beside the sines, the points graded toward them; ``spare``: others
+    that do where the first size does not meet the tolerance and they help.
     """
 
     problem: Problem
@@ -116,6 +119,7 @@ class Search:
     deadline: float
     own: bool = True
     corners: Corners | None = None
+    spare: Corners | None = None
     attempts: list[Attempt] = field(default_factory=list, init=False)
     _started: float = field(default_factory=time.perf_counter, init=False)
 
@@ -161,7 +165,8 @@ class Search:
         """The points for a number of features, the same for every bandwidth."""
         if width not in self._points:
             generator = torch.Generator().manual_seed(self.seed)
-            self._points[width] = self._graded(collocation(self._system, width, generator), generator)
+            columns = width if self.corners is None else width + self.corners.columns
+            self._points[width] = self._graded(collocation(self._system, columns, generator), generator)
         return self._points[width]
 
     def run(self) -> Found:
@@ -187,6 +192,8 @@ class Search:
         while True:
             if SAFETY * self.estimate(best) > self.tolerance:
                 best = self.climb(best)
+            if not rungs and self.spare is not None and SAFETY * self.estimate(best) > self.tolerance:
+                best = self._with_spare(best)
             rungs.append(best)
             if SAFETY * self.estimate(best) <= self.tolerance:
                 return "tolerance"
@@ -211,6 +218,17 @@ class Search:
             grown = int(min(wanted, affordable)) // 2 * 2
             share = (grown / best.width) ** (0.5 / len(axes))
             best = self.attempt(grown, {a: share * r for a, r in best.bandwidth.items()})
+
+    def _with_spare(self, best: Attempt) -> Attempt:
+        """The same size with the spare corners, which stay where they lower the residual well."""
+        if self._symbol is not None:
+            return best
+        self.corners, points, self._points = self.spare, self._points, {}
+        other = self.attempt(best.width, best.bandwidth)
+        if other.misfit < NEEDED * best.misfit:
+            return self.climb(other) if SAFETY * self.estimate(other) > self.tolerance else other
+        self.corners, self._points = None, points
+        return best
 
     def _needed(self, rungs: list[Attempt]) -> float:
         """How many features a fit of ``log misfit`` to ``N^(1/d)`` says the tolerance needs.

@@ -30,7 +30,11 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
     problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
 
     def one_layer(corners: Corners | None) -> Found:
-        search = Search(problem, scales, tolerance, seed, deadline, corners=corners)
+        rough = corners is not None and corners.rough
+        search = Search(
+            problem, scales, tolerance, seed, deadline,
+            corners=corners if rough else None, spare=None if rough else corners,
+        )  # fmt: skip
         layer = search.run()
         if watch is not None:
             _show(search, before, watch)
@@ -39,12 +43,8 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
     enough = ("tolerance", "rounding", "interrupted")
     found: list[Found | FoundPatches] = []
     if not needs_patches(problem, scales):
-        corners = corners_of(problem, scales, seed)
-        rough = corners is not None and corners.rough
-        found.append(one_layer(corners if rough else None))
-        if corners is not None and not rough and found[0].end not in enough:
-            found.append(one_layer(corners))
-    if not found or found[-1].end not in enough:
+        found.append(one_layer(corners_of(problem, scales, seed)))
+    if not found or found[0].end not in enough:
         patches = search_patches(problem, scales, tolerance, seed, deadline)
         found += [patches] if patches is not None else []
     if not found:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .errors import UsageError
 from .jet import LAPLACIAN, Jet, Plan
+from .jet.rules import Derivatives
 from .siren import Siren
 from .waves import WavesAt
 
@@ -21,11 +22,13 @@ ROUNDING = 1e-14
 
 @dataclass(frozen=True)
 class Singular:
-    """``Re(factor zeta^power conj(zeta)^conjugate (log zeta)^log)``, with ``zeta = exp(-i axis) (z - place) / length``.
+    """``Re(factor s^power conj(s)^conjugate (log s)^log)``, ``s = zeta / (1 + pole zeta)``,
+    ``zeta = exp(-i axis) (z - place) / length``.
 
     ``place`` is the corner, ``axis`` the direction in which ``zeta`` is positive, in radians: the cut runs the other
-    way, outside the domain. With ``conjugate = 0`` the function is harmonic: ``r^a sin(a theta)``, or with
-    ``log = 1`` the term ``r^m (log r sin m theta + theta cos m theta)`` of a source that resonates.
+    way, outside the domain, on and on where ``pole`` is zero, else to the point where ``zeta = -1 / pole``, as in a
+    hole. With ``conjugate = 0`` the function is harmonic: ``r^a sin(a theta)``, or with ``log = 1`` the term
+    ``r^m (log r sin m theta + theta cos m theta)`` of a source that resonates.
     """
 
     x: float
@@ -37,11 +40,12 @@ class Singular:
     log: int
     real: float
     imag: float
+    pole: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class SingularAt:
-    """Singular functions at ``n`` points: ``zeta``, its logarithm and the monomials ``(n, k)`` without the logarithm.
+    """Singular functions at ``n`` points: the logarithm of ``s`` and the monomials ``(n, k)`` without the logarithm.
 
     ``slopes`` ``(axes, k)``: the derivatives of ``zeta`` along each axis.
     """
@@ -50,6 +54,7 @@ class SingularAt:
     conjugate: Tensor
     log: Tensor
     factor: Tensor
+    pole: Tensor
     slopes: Tensor
     logarithm: Tensor
     monomial: Tensor
@@ -80,20 +85,15 @@ class SingularAt:
         return found
 
     def _derivative(self, orders: tuple[int, int], factor: Tensor) -> Tensor:
-        """``Re(factor d^m dbar^l of zeta^p conj(zeta)^q (log zeta)^j)``, which is such a sum again."""
-        with_log, without = self.log, 1 - self.log
-        p, q = self.power, self.conjugate
-        for _ in range(orders[0]):
-            with_log, without, p = p * with_log, p * without + with_log, p - 1
-        for _ in range(orders[1]):
-            with_log, without, q = q * with_log, q * without, q - 1
-        lowered = self.monomial
-        if any(orders):
-            lowered = lowered * torch.exp(-orders[0] * self.logarithm - orders[1] * self.logarithm.conj())
-        made = lowered * (factor * without)
-        if bool(with_log.any()):
-            made = made + lowered * self.logarithm * (factor * with_log)
-        return made.real
+        """``Re(factor d^m dbar^l of s^p conj(s)^q (log s)^j)``, which is a sum of such functions again."""
+        analytic = _differentiated(self.power, self.log, 1 - self.log, self.pole, orders[0])
+        mirrored = _differentiated(self.conjugate, 0 * self.log, torch.ones_like(self.log), self.pole, orders[1])
+        made = torch.zeros_like(self.monomial)
+        for m, (with_log, without) in analytic.items():
+            for l, (_, other) in mirrored.items():
+                term = self.monomial * torch.exp(m * self.logarithm + l * self.logarithm.conj())
+                made = made + term * (with_log * self.logarithm + without) * other
+        return (made * factor).real
 
     def channels(self, plan: Plan, weight: Tensor) -> Tensor:
         """``(channels, n, outputs)``: the derivatives of sums of the functions, ``weight`` ``(outputs, k)``."""
@@ -154,9 +154,9 @@ class CornerSiren(Siren):
         if inputs != 2 or len(stretch) != 2:
             raise UsageError(f"CornerSiren needs two inputs, the plane's coordinates; got {inputs=}, {stretch=}.")
         self.corners = tuple(c if isinstance(c, Singular) else Singular(*c) for c in corners)  # type: ignore[arg-type]
-        self.register_buffer("stretch", torch.tensor(stretch, dtype=dtype), persistent=False)
+        self.register_buffer("stretch", torch.tensor(stretch, dtype=dtype))
         rows = [[float(v) for v in astuple(c)] for c in self.corners]
-        self.register_buffer("terms", torch.tensor(rows, dtype=dtype).reshape(-1, 9).T, persistent=False)
+        self.register_buffer("terms", torch.tensor(rows, dtype=dtype).reshape(-1, 10).T)
         plain = self.layers[-1]
         assert isinstance(plain, nn.Linear)
         joint = nn.Linear(len(rows) + width, outputs, dtype=dtype)
@@ -184,42 +184,39 @@ class CornerSiren(Siren):
         """``(n, 2) -> (n, k)``: the singular functions; of jets by their rules."""
         if not isinstance(x, Jet):
             return self.singular_at(self.stretch * x, torch.ones_like(self.stretch)).channel("", ())
-        px, py, _, _, p, q, log, re, im = self.terms
-        turn = self._turn()
-        x0, x1 = x[:, 0:1] * self.stretch[0], x[:, 1:2] * self.stretch[1]
-        ones = torch.ones_like(px)[:, None]
-        x0, x1 = x0._linear(ones, -px), x1._linear(ones, -py)
+        px, py, _, _, p, q, log, re, im, pole = self.terms
+        turn, ones = self._turn(), torch.ones_like(px)[:, None]
+        x0 = (x[:, 0:1] * self.stretch[0])._linear(ones, -px)
+        x1 = (x[:, 1:2] * self.stretch[1])._linear(ones, -py)
         zeta = x0._like(x0.channels * turn + x1.channels * (1j * turn))
         mirrored = x0._like(x0.channels * turn.conj() - x1.channels * (1j * turn.conj()))
 
-        def first(z: Tensor, order: int) -> list[Tensor]:
-            near, out = _apart(z), []
-            logarithm, with_log, without = torch.log(near), log, 1 - log
-            for m in range(order + 1):
-                out.append((with_log * logarithm + without) * torch.exp((p - m) * logarithm))
-                with_log, without = (p - m) * with_log, (p - m) * without + with_log
-            return out
+        def derivatives(power: Tensor, with_log: Tensor) -> Derivatives:
+            def at(z: Tensor, order: int) -> list[Tensor]:
+                s = _apart(z) / (1 + pole * _apart(z))
+                logarithm = torch.log(s)
+                sums = [_differentiated(power, with_log, 1 - with_log, pole, m) for m in range(order + 1)]
+                return [
+                    torch.stack([torch.exp((power + k) * logarithm) * (a * logarithm + b) for k, (a, b) in one.items()]
+                    ).sum(0) for one in sums
+                ]  # fmt: skip
 
-        def second(z: Tensor, order: int) -> list[Tensor]:
-            near, out, falling = _apart(z), [], torch.ones_like(q)
-            for m in range(order + 1):
-                out.append(falling * near ** (q - m))
-                falling = falling * (q - m)
-            return out
+            return at
 
-        product = zeta.apply(first) * mirrored.apply(second) * torch.complex(re, im)
+        product = zeta.apply(derivatives(p, log)) * mirrored.apply(derivatives(q, 0 * log)) * torch.complex(re, im)
         return product._like(product.channels.real)
 
     def singular_at(self, plane: Tensor, ratio: Tensor) -> SingularAt:
         """The functions at points of the plane, ``stretch`` times the inputs; ``ratio`` ``(2,)``: the derivatives of
         these coordinates along those that are differentiated by."""
-        px, py, _, _, p, q, log, re, im = self.terms
+        px, py, _, _, p, q, log, re, im, pole = self.terms
         turn = self._turn()
         x, y = plane[:, 0:1] - px, plane[:, 1:2] - py
-        logarithm = torch.log(_apart((x + 1j * y) * turn))
+        zeta = _apart((x + 1j * y) * turn)
+        logarithm = torch.log(zeta / (1 + pole * zeta))
         slopes = torch.stack([ratio[0] * turn, 1j * ratio[1] * turn])
         monomial = torch.exp(p * logarithm + q * logarithm.conj())
-        return SingularAt(p, q, log, torch.complex(re, im), slopes, logarithm, monomial)
+        return SingularAt(p, q, log, torch.complex(re, im), pole, slopes, logarithm, monomial)
 
     def _turn(self) -> Tensor:
         """``exp(-i axis) / length``."""
@@ -229,6 +226,27 @@ class CornerSiren(Siren):
         """What rebuilds this network: the arguments of the constructor."""
         more = {"corners": [list(astuple(c)) for c in self.corners], "stretch": self.stretch.tolist()}
         return super().configuration() | {"network": "corner siren"} | more
+
+
+def _differentiated(
+    power: Tensor, with_log: Tensor, without: Tensor, pole: Tensor, order: int
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """``d^order/dzeta^order of s^p (a log s + b)`` as ``{m: (a_m, b_m)}``, the sum of ``s^(p + m) (a_m log s + b_m)``.
+
+    ``ds/dzeta = (1 - pole s)^2``, so that only powers of s come up.
+    """
+    found = {0: (with_log, without)}
+    passing = ((-1, torch.ones_like(pole)), (0, -2 * pole), (1, pole.square()))
+    for _ in range(order):
+        grown: dict[int, tuple[Tensor, Tensor]] = {}
+        for m, (a, b) in found.items():
+            for step, share in passing:
+                if bool(share.any()):
+                    old = grown.get(m + step, (0, 0))
+                    slope = ((power + m) * a, (power + m) * b + a)
+                    grown[m + step] = (old[0] + share * slope[0], old[1] + share * slope[1])
+        found = grown
+    return found
 
 
 def _apart(z: Tensor) -> Tensor:

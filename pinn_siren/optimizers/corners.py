@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
@@ -31,12 +32,15 @@ Order = Literal["harmonic", "constant", "variable"]
 
 MOST = 40
 """Straight edges up to which corners are looked for: an outline of more stands for a curve."""
-HIGHEST, HIGHEST_LOG, HIGHEST_MIXED = 12.0, 8, 4.0
-"""Powers of the distance up to which functions are taken: without a logarithm, with one, of a variable equation."""
+HIGHEST, HIGHEST_LOG, HIGHEST_MIXED, HIGHEST_CUT = 12.0, 8, 4.0, 6.0
+"""Powers of the distance up to which functions are taken: without a logarithm, with one, of a variable equation, at a
+hole."""
 ROUGH = 4.0
 """Below this a power that is not whole is taken for rough, whatever the data are."""
 SHARE, STEEP = 0.3, 3.0
 """Graded points, of all of a constraint; at distances ``room u^STEEP`` for even u."""
+AROUND, SAME = 12, 0.2
+"""Multipoles in a hole; cuts that end closer than this part of their length share them."""
 WHOLE = 1e-9
 SCAN, HALVINGS = 512, 50
 CUTS = 17
@@ -46,13 +50,15 @@ CUTS = 17
 class Corner:
     """A corner with what holds at its edges, and the direction, in radians, opposite to the functions' cut.
 
-    ``kinds``: at the first and the last edge; ``jump``: two values meet there that differ.
+    ``kinds``: at the first and the last edge; ``jump``: two values meet there that differ; ``cut``: how long the cut
+    may be, infinite where it stays outside for ever.
     """
 
     wedge: Wedge
     kinds: tuple[Kind, Kind]
     jump: bool
     axis: float
+    cut: float
 
     def exponents(self, highest: float) -> Iterator[float]:
         """The powers r^a of the harmonic functions that satisfy the homogeneous conditions, ascending."""
@@ -82,10 +88,39 @@ class Corners:
         """Whether one of them is: then no sum of sines comes near."""
         return any(corner.rough for corner in self.found)
 
+    @cached_property
+    def columns(self) -> int:
+        """The number of functions."""
+        return len(self.functions(torch.zeros(2)))
+
+    def functions(self, center: Tensor) -> list[Singular]:
+        """All functions, the corners measured from ``center`` ``(2,)``."""
+        found = [f for corner in self.found for f in self._functions(corner, center)]
+        return found + [f for hole in self._holes() for f in self._around(hole, center)]
+
+    def _holes(self) -> list[Real]:
+        """The ends of the cuts in holes."""
+        found: list[Real] = []
+        for corner in self.found:
+            if corner.cut < math.inf:
+                end = corner.wedge.place - corner.cut * np.array([math.cos(corner.axis), math.sin(corner.axis)])
+                if all(math.dist(end, other) > SAME * corner.cut for other in found):
+                    found.append(end)
+        return found
+
+    def _around(self, hole: Real, center: Tensor) -> Iterator[Singular]:
+        """``log r`` and ``r^-n cos n theta``, ``r^-n sin n theta``: what is harmonic around a hole and not inside."""
+        x, y = (torch.from_numpy(hole) - center).tolist()
+        near = float(self.domain.level(torch.from_numpy(hole)[None]))
+        yield Singular(x, y, 0.0, near, 0.0, 0, 1, 1.0, 0.0)
+        for n in range(1, AROUND + 1):
+            yield Singular(x, y, 0.0, near, -float(n), 0, 0, 1.0, 0.0)
+            yield Singular(x, y, 0.0, near, -float(n), 0, 0, 0.0, 1.0)
+
     def beside(self, network: Siren, model: Model) -> CornerSiren:
         """A network of one layer with the singular functions beside its sines, in the units of a model."""
         stretch = model.scale.tolist()
-        functions = [f for corner in self.found for f in self._functions(corner, model.center)]
+        functions = self.functions(model.center)
         joint = CornerSiren(
             2, network.outputs, network.width, 1, network.omegas, corners=functions, stretch=stretch,
             dtype=model.center.dtype,
@@ -106,25 +141,31 @@ class Corners:
         turn = corner.axis - wedge.start
         one = -1j if corner.kinds[0] == "value" else 1.0
 
+        pole = length / corner.cut
+
         def function(power: float, conjugate: int, log: int, factor: complex) -> Singular:
-            return Singular(x, y, corner.axis, length, power, conjugate, log, factor.real, factor.imag)
+            return Singular(x, y, corner.axis, length, power, conjugate, log, factor.real, factor.imag, pole)
 
         if corner.jump:
             yield function(0.0, 0, 1, -1j)
-        for a in corner.exponents(HIGHEST):
+        for a in corner.exponents(HIGHEST if not pole else HIGHEST_CUT):
             whole = a % 1 == 0
             factor = one * complex(math.cos(a * turn), math.sin(a * turn))
             if whole and a > HIGHEST_LOG:
                 continue
             yield function(a, 0, int(whole), factor)
-            if self.order == "constant":
+            if self.order == "constant" and not pole:
                 for j in range(1, int((HIGHEST - a) / 2) + 1):
                     yield function(a + j, j, int(whole), factor)
-            if self.order == "variable":
+            elif self.order != "harmonic":
                 pairs = [(i, n - i) for n in range(1, int(HIGHEST_MIXED - a) + 1) for i in range(n + 1)]
                 for i, j in pairs:
                     for phase in (factor, 1j * factor):
                         yield function(a + i, j, int(whole), phase)
+            elif pole:
+                # zeta^a is a power series in s, times s^a.
+                for i in range(1, int(HIGHEST_CUT - a) + 1):
+                    yield function(a + i, 0, int(whole), factor)
 
     def graded(self, constraint: Constraint, points: list[Points], generator: torch.Generator) -> list[Points]:
         """Points of a constraint, and more of them toward the corners, where it holds there."""
@@ -132,7 +173,8 @@ class Corners:
         if len(points) != 1 or place is None or place.kind not in ("interior", "boundary") or not self.found:
             return points
         sampler = Sampler(generator, points[0].coordinates.dtype)
-        many = max(8, int(SHARE * len(points[0]) / len(self.found)))
+        # Harmonic functions are seen by the conditions alone.
+        many = max(self.columns // len(self.found), int(SHARE * len(points[0]) / len(self.found)))
         more: list[Points] = []
         for wedge in (corner.wedge for corner in self.found):
             if place.kind == "interior":
@@ -160,14 +202,13 @@ def find_corners(problem: Problem, system: System, model: Model) -> Corners | No
     found = []
     for wedge in wedges(domain, breaks):
         first, last = (_stated(domain, stated, edge, wedge.room) for edge in (wedge.first, wedge.last))
-        axis = _axis(domain, wedge)
-        if first is None or last is None or axis is None:
+        if first is None or last is None:
             continue
         kinds = (_kind(first), _kind(last))
         straight = abs(wedge.angle - math.pi) < WHOLE
         jump = kinds == ("value", "value") and _jump(domain, wedge, first, last)
         if not (straight and kinds[0] == kinds[1]) or first is not last:
-            found.append(Corner(wedge, kinds, jump, axis))
+            found.append(Corner(wedge, kinds, jump, *_cut(domain, wedge)))
     order = _order(system, equations[0], model, domain, found) if found else None
     return None if order is None else Corners(domain, tuple(found), order)
 
@@ -236,25 +277,27 @@ def _jump(domain: Domain, wedge: Wedge, first: Boundary, last: Boundary) -> bool
     ends = [
         values(c.value, edge.point(domain.axes, share), "value") / values(c.a, edge.point(domain.axes, share), "a")
         for c, edge in ((first, wedge.first), (last, wedge.last))
-        for share in (1e-8, 0.3, 0.7)
+        for share in (1e-12, 0.3, 0.7)
     ]
     size = max(float(v.abs()) for v in ends)
-    return float((ends[0] - ends[3]).abs()) > 1e-6 * size
+    return float((ends[0] - ends[3]).abs()) > 1e-4 * size
 
 
-def _axis(domain: Domain, wedge: Wedge) -> float | None:
-    """The direction opposite to a ray from the corner that stays outside; None where there is no such ray."""
-    ends = _box(domain)
-    reach = max(math.dist(wedge.place, end) for end in ends)
-    shares = np.concatenate([np.geomspace(1e-3 * wedge.room / reach, 1, 200), np.linspace(1e-3, 1, 800)])
+def _cut(domain: Domain, wedge: Wedge) -> tuple[float, float]:
+    """The direction opposite to the ray from the corner that stays outside the longest, and how long a cut may be."""
+    reach = max(math.dist(wedge.place, end) for end in _box(domain))
+    shares = np.concatenate([np.geomspace(1e-3 * wedge.room / reach, 1e-3, 100), np.linspace(1e-3, 1, 1000)])
     free = 2 * math.pi - wedge.angle
+    best, longest = 0.0, -1.0
     # From the middle of the outside to its ends.
     for part in sorted((np.arange(CUTS) + 1.0) / (CUTS + 1), key=lambda s: abs(s - 0.5)):
         cut = wedge.start + wedge.angle + part * free
         ray = wedge.place + reach * shares[:, None] * np.array([math.cos(cut), math.sin(cut)])
-        if bool((domain.level(torch.from_numpy(ray)) > 0).all()):
-            return float(cut - math.pi)
-    return None
+        inside = np.asarray(domain.level(torch.from_numpy(ray)) <= 0)
+        length = reach * float(shares[inside.argmax()]) / 2 if inside.any() else math.inf
+        if length > longest:
+            best, longest = cut - math.pi, length
+    return float(best), longest
 
 
 def _box(domain: Domain) -> list[tuple[float, float]]:
