@@ -69,6 +69,11 @@ class Siren(nn.Module):
                 draw = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
                 parameter.copy_((2 * draw - 1) * size)
 
+    def resized(self, width: int, generator: torch.Generator | None = None) -> Siren:
+        """A new network of another width."""
+        kind = next(self.parameters()).dtype
+        return Siren(self.inputs, self.outputs, width, self.depth, self.omegas, dtype=kind, generator=generator)
+
     def forward(self, x: Any) -> Tensor:
         """``(n, inputs) -> (n, outputs)``; jets of inputs give jets of outputs."""
         for layer, omega in zip(self.layers[:-1], self.omegas, strict=True):
@@ -102,10 +107,7 @@ def widened(network: Siren, width: int, generator: torch.Generator | None = None
 
     Their first weights are uniform and as large as the trained ones of the same input; all others as in a new network.
     """
-    first, kind = network.layers[0], next(network.parameters())
-    wide = Siren(
-        network.inputs, network.outputs, width, network.depth, network.omegas, dtype=kind.dtype, generator=generator
-    )
+    first, wide = network.layers[0], network.resized(width, generator)
     assert isinstance(first, nn.Linear)
     for number, (old, new) in enumerate(zip(network.layers, wide.layers, strict=True)):
         assert isinstance(old, nn.Linear) and isinstance(new, nn.Linear)

@@ -16,7 +16,6 @@ from ..memory import Chunks
 from ..model import Model
 from ..points import Points
 from ..system import System
-from ..waves import WavesAt
 from .linearized import Raw, last_layer, linearized
 
 T = TypeVar("T")
@@ -55,11 +54,11 @@ class FeatureJets:
         return total
 
 
-def features(model: Model, points: Points, plan: Plan) -> FeatureJets | WavesAt:
+def features(model: Model, points: Points, plan: Plan) -> Features:
     """What the last layer combines."""
-    waves = model.waves
-    if waves is not None:
-        return waves.at(points)
+    closed = model.features(points)
+    if closed is not None:
+        return closed
     layer, seen = last_layer(model.network), []
     hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:
