@@ -2,9 +2,10 @@
 
     python benchmarks/shapes.py --budget 900
 
-writes results/signals_3d.md, where the rows of earlier runs stay, and what the solves write to results/signals/NAME/. The
-scanned rabbit is that of the package pymeshfix (Stanford's scan, holes and all), closed by it; its distance is then
-that to a closed mesh. It is under the GPL and nothing else needs it, so it is in an extra of its own: pip install -e '.[signals,rabbit]'.
+writes results/signals_3d.md, where the rows of earlier runs stay, and what the solves write to results/signals/NAME/.
+The scanned rabbit is that of the package pymeshfix (Stanford's scan, holes and all), closed by it; its distance is then
+that to a closed mesh. It is under the GPL and nothing else needs it, so it is in an extra of its own:
+pip install -e '.[signals,rabbit]'.
 """
 
 from __future__ import annotations
