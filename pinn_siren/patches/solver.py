@@ -107,20 +107,24 @@ def _weights(classes: Classes, symmetries: Symmetries, local: Local, square: Ref
     return torch.matmul(square.transform.to(taken.dtype), coefficients).movedim(2, 0)
 
 
-def as_network(solved: Solved, problem: Problem, amplitude: float = 1.0, source: int = 0) -> Patchwork:
-    """The network of one source's solution, over ``amplitude``, of the box's coordinates in half-widths."""
-    size, weights = solved.square.size, solved.weights[source] / amplitude
+def as_network(solved: Solved, problem: Problem, amplitude: float = 1.0, source: int | None = 0) -> Patchwork:
+    """The network of one source's solution, over ``amplitude``, of the box's coordinates in half-widths.
+
+    ``source`` None: of all solutions, their real parts and then their imaginary ones.
+    """
+    size = solved.square.size
+    weights = (solved.weights if source is None else solved.weights[source : source + 1]) / amplitude
     breaks = []
     for axis, ends in solved.decomposition.breaks.items():
         low, high = problem.domain.bounds[axis]
         breaks.append([(2 * end - low - high) / (high - low) for end in ends])
-    parts = [weights.real, weights.imag] if weights.is_complex() else [weights]
+    parts = torch.cat([weights.real, weights.imag]) if weights.is_complex() else weights
     network = Patchwork(breaks, len(parts), size.width, size.bandwidth, size.basis, dtype=torch.float64)
     with torch.no_grad():
         network.waves.copy_(solved.square.waves)
         network.phases.copy_(solved.square.phases)
         network.turn.copy_(solved.turn)
-        network.weight.copy_(torch.stack(parts, dim=1))
+        network.weight.copy_(parts.movedim(0, 1))
     return network
 
 
