@@ -12,7 +12,7 @@ from .problem import Problem
 from .scales import measure_scales
 from .trainer import Trainer, Watch
 
-WIDER = 2
+WIDER = 3
 """Features of the one layer, for every neuron of a layer of the deep network."""
 STARTS, STEPS, PATIENCE = 3, 60, 10
 SMALL = 1e-3
