@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from .errors import UsageError
+from .jet import Jet
+from .jet.functions import sine
 
 CALM = 200.0
 """The first frequency up to which all layers learn at one rate."""
@@ -77,7 +79,8 @@ class Siren(nn.Module):
     def forward(self, x: Any) -> Tensor:
         """``(n, inputs) -> (n, outputs)``; jets of inputs give jets of outputs."""
         for layer, omega in zip(self.layers[:-1], self.omegas, strict=True):
-            x = torch.sin(omega * layer(x))
+            x = layer(x)
+            x = x.apply(sine(omega)) if isinstance(x, Jet) else torch.sin(omega * x)
         return self.layers[-1](x)
 
     def paces(self) -> list[tuple[float, list[nn.Parameter]]]:
