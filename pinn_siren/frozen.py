@@ -29,7 +29,8 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
     started, before = time.perf_counter(), trainer.seconds
     problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
 
-    def one_layer(corners: Corners | None) -> Found:
+    def one_layer() -> Found:
+        corners = corners_of(problem, scales, seed)
         rough = corners is not None and corners.rough
         search = Search(
             problem, scales, tolerance, seed, deadline,
@@ -43,12 +44,12 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
     enough = ("tolerance", "rounding", "interrupted")
     found: list[Found | FoundPatches] = []
     if not needs_patches(problem, scales):
-        found.append(one_layer(corners_of(problem, scales, seed)))
+        found.append(one_layer())
     if not found or found[0].end not in enough:
         patches = search_patches(problem, scales, tolerance, seed, deadline)
         found += [patches] if patches is not None else []
     if not found:
-        found.append(one_layer(None))
+        found.append(one_layer())
     trainer.seconds = before + time.perf_counter() - started
     return min(found, key=lambda f: f.estimate)
 
