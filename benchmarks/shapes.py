@@ -89,7 +89,7 @@ def run(name: str, options: Options) -> str:
     solution = solve(stated(row), budget=options.budget, device=options.device, seed=options.seed, **how)
     solution.save(ROOT / "results" / "signals" / name.replace(", ", "_").replace(" ", "_"))
     report = solution.report
-    figures = "; ".join(f"{key} {value:.4g}" for key, value in report.metrics.items())
+    figures = "; ".join(f"{key.replace('|', chr(92) + '|')} {value:.4g}" for key, value in report.metrics.items())
     return f"| {name} | {report.method} | {report.parameters} | {report.seconds:.0f} | {figures} |"
 
 

@@ -73,7 +73,7 @@ ROWS = (
     Row("image", "image, tanh", "as its authors", NOTEBOOK, network=other("tanh"), whole=True),
     Row("image", "image, ReLU, encoded", "as its authors", NOTEBOOK, network=other("relu", 8), whole=True),
     Row("image", "image", "500 steps of the default", Adam(steps=500)),
-    Row("image", "image", "default, 10 minutes", Adam(steps=4000), limit=600.0),
+    Row("image", "image", "default, 10 minutes at most", Adam(steps=4000), limit=600.0),
     Row("image_poisson", "image from its gradient", "default", SLOPES),
     Row("image_poisson", "image from its Laplacian", "default", SLOPES, {"of": "laplacian"}),
     Row("image_poisson", "gradients of two images", "default", SLOPES, {"blend": "moon"}),
@@ -177,8 +177,8 @@ def table(runs: Runs, options: Options) -> str:
         cells = [done["title"], done["network"], done["training"], *figures, *counts]
         lines.append("| " + " | ".join(cells) + " |")
     foot = (
-        f"camera, {options.size} pixels a side, at the pixels themselves; of an image from its derivatives the "
-        f"constant is fitted by least squares. {platform.machine()} CPU, {torch.get_num_threads()} threads, float32, "
+        f"camera, {options.size} pixels a side, at the pixels themselves; the authors take all pixels at every step. "
+        f"Of an image from its derivatives the constant is fitted by least squares. {platform.machine()} CPU, {torch.get_num_threads()} threads, float32, "
         f"torch {torch.__version__}, seed {options.seed}. Made by `python benchmarks/signals.py`.\n"
     )
     return HEAD + "\n".join(lines) + "\n\n" + foot
