@@ -178,7 +178,8 @@ def table(runs: Runs, options: Options) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     foot = (
         f"camera, {options.size} pixels a side, at the pixels themselves; the authors take all pixels at every step. "
-        f"Of an image from its derivatives the constant is fitted by least squares. {platform.machine()} CPU, {torch.get_num_threads()} threads, float32, "
+        f"Of an image from its derivatives the constant is fitted by least squares. "
+        f"{platform.machine()} CPU, {torch.get_num_threads()} threads, float32, "
         f"torch {torch.__version__}, seed {options.seed}. Made by `python benchmarks/signals.py`.\n"
     )
     return HEAD + "\n".join(lines) + "\n\n" + foot
