@@ -12,7 +12,6 @@ from .conditions import Constraint
 from .domains import Sampler
 from .errors import ResidualError
 from .jet import Jet, Plan, make_plan
-from .memory import Chunks
 from .model import Model
 from .points import Points
 from .problem import Problem, record
@@ -22,15 +21,13 @@ from .problem import Problem, record
 class System:
     """The constraints ``C_m = 0`` of a problem, and the derivatives that each was found to need so far.
 
-    ``held``: names of the constraints that are built into the model, and so are left out; ``pieces``: how many points
-    of a constraint fit the memory at once.
+    ``held``: names of the constraints that are built into the model, and so are left out.
     """
 
     problem: Problem
     held: frozenset[str] = frozenset()
     constraints: list[Constraint] = field(init=False)
     asked: dict[str, frozenset[str]] = field(init=False)
-    pieces: dict[str, Chunks] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.constraints = [c for c in self.problem.constraints() if c.name not in self.held]

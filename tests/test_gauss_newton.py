@@ -125,11 +125,10 @@ def test_every_way_gives_the_damped_step(rows, columns, mu, monkeypatch):
     direct = damped(chunked(j, r), rows, columns)
     assert isinstance(direct, Dual if rows < columns else Primal)
     ways = [direct]
-    # Room for a triangle of 15 columns, then for none.
-    monkeypatch.setattr(algebra.memory, "allowed_bytes", lambda device: 8 * 2000)
+    monkeypatch.setattr(algebra, "STORED", 300)
     streamed = damped(chunked(j, r), rows, columns)
     assert streamed.__class__ is (Products if rows < columns else Primal)
-    monkeypatch.setattr(algebra.memory, "allowed_bytes", lambda device: 8)
+    monkeypatch.setattr(algebra, "STORED", 1)
     ways += [streamed, damped(chunked(j, r), rows, columns)]
     for way in ways:
         close = 1e-4 if isinstance(way, Products) else 1e-9

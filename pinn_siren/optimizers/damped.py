@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import math
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 import torch
-from scipy.linalg import blas
+from scipy.linalg import blas, get_lapack_funcs
 from torch import Tensor
 
-from .. import memory
-from .sketch import Nystrom, sketch
-from .triangle import augmented, extended
-
-HELD, TRIANGLES, SKETCHED = 3, 8, 6
-"""How often the matrix is in memory where it is held, a triangle where it is factored, and a sketch of it."""
+STORED = 2**28
+"""Numbers of a matrix that are kept at most; beyond, rows are made again where they are needed."""
 WELL = 1e-10
 """Normal equations serve above this much of the largest eigenvalue: rounding then changes mu itself by 1e-5 at most."""
+PANEL = 32
 POWER_STEPS = 12
-RANK = 1000
-"""Of the sketch at most."""
 ITERATIONS = 200
 """Steps of conjugate gradients where not even a triangle can be kept."""
-CLOSE, ROUNDING = 1e-6, 1e-15
-"""They end where a step lowers ``|J d + r|^2 + mu |d|^2`` by less than this part of it; below this part of ``|r|^2``
-it is rounding."""
+CLOSE = 1e-8
 
 Chunks = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
@@ -50,32 +42,14 @@ class Damped(ABC):
         """``(N,)``: ``J d``."""
 
 
-def damped(chunks: Chunks, rows: int, size: int, device: torch.device | str = "cpu") -> Damped:
-    """The way that fits half of the free memory: the matrix, a triangle of its columns, or products alone.
+def damped(chunks: Chunks, rows: int, size: int, start: Tensor | None = None) -> Damped:
+    """The way that fits: a triangle of ``size`` columns, of ``rows`` where these are fewer, or products alone.
 
-    ``chunks()`` yields ``(r, J)`` some rows at a time. Where memory runs out after all the next way is taken.
+    ``chunks()`` yields ``(r, J)`` some rows at a time; ``start``: a guess of the top eigenvector.
     """
-    stored = memory.allowed_bytes(device) / 8
-    least = min(rows, size)
-    if least * (HELD * max(rows, size) + TRIANGLES * least) <= stored:
-        try:
-            return Dual(chunks, size) if rows < size else Primal(chunks, True)
-        except (MemoryError, RuntimeError) as error:
-            if not memory.ran_out(error):
-                raise
-        _say(f"with the derivatives of {rows} rows by {size} parameters held: they are made some at a time")
-    if rows >= size and TRIANGLES * size**2 <= stored:
-        try:
-            return Primal(chunks, False)
-        except (MemoryError, RuntimeError) as error:
-            if not memory.ran_out(error):
-                raise
-        _say(f"with a triangle of {size} columns: conjugate gradients take its place")
-    return Products(chunks, size, max(1, min(RANK, least, int(stored / (SKETCHED * size)))))
-
-
-def _say(what: str) -> None:
-    print(f"Out of memory {what}.", file=sys.stderr)
+    if min(rows, size) ** 2 > STORED or (rows < size and rows * size > STORED):
+        return Products(chunks, size, start)
+    return Dual(chunks, size) if rows < size else Primal(chunks, rows, size)
 
 
 class Primal(Damped):
@@ -84,11 +58,11 @@ class Primal(Damped):
     (Golub 1965, doi 10.1007/BF01436075; the structured QR: LAPACK's tpqrt.)
     """
 
-    def __init__(self, chunks: Chunks, held: bool) -> None:
+    def __init__(self, chunks: Chunks, rows: int, size: int) -> None:
         self._chunks, self._matrix = chunks, None
         self._gram: Tensor | None = None
         self._triangle: Tensor | None = None
-        if held:
+        if rows * size <= STORED:
             parts = list(chunks())
             self.right, self._matrix = parts[0] if len(parts) == 1 else (torch.cat(p) for p in zip(*parts, strict=True))
             self._slope = self._matrix.T @ self.right
@@ -98,11 +72,10 @@ class Primal(Damped):
 
     def _accumulate(self) -> None:
         """The triangle of a matrix that is never held, and the gradient, in one pass."""
-        right, slope = [], None
-        triangle: Tensor | None = None
-        pieces = memory.Chunks("rows of the Jacobian", sys.maxsize)
+        right, triangle, slope = [], None, None
         for r, j in self._chunks():
-            triangle = _taken_up(triangle, r, j, pieces)
+            both = torch.cat([j, r[:, None]], dim=1)
+            triangle = torch.linalg.qr(both if triangle is None else torch.cat([triangle, both]), mode="r").R
             slope = j.T @ r if slope is None else slope + j.T @ r
             right.append(r)
         assert triangle is not None and slope is not None
@@ -129,8 +102,8 @@ class Primal(Damped):
         if self._triangle is None:
             assert self._matrix is not None
             both = torch.cat([self._matrix, self.right[:, None]], dim=1)
-            self._triangle = extended(None, both)
-        whole = augmented(self._triangle, math.sqrt(mu), len(self._slope))
+            self._triangle = torch.linalg.qr(both, mode="r").R
+        whole = _augmented(self._triangle, mu, len(self._slope))
         self._factor = whole[:-1, :-1]
         return -_back(self._factor, whole[:-1, -1])
 
@@ -162,12 +135,12 @@ class Dual(Damped):
     def __init__(self, chunks: Chunks, size: int) -> None:
         parts = list(chunks())
         self.right, self._matrix = (torch.cat(p) for p in zip(*parts, strict=True))
-        self._triangle = extended(None, self._matrix.T)
+        self._triangle = torch.linalg.qr(self._matrix.T, mode="r").R
         self.top = _largest(lambda v: self._triangle.T @ (self._triangle @ v), self.right)
 
     def solve(self, mu: float) -> Tensor:
         """The step."""
-        self._factor = augmented(self._triangle, math.sqrt(mu), len(self.right))
+        self._factor = _augmented(self._triangle, mu, len(self.right))
         return self.again(self.right)
 
     def again(self, right: Tensor) -> Tensor:
@@ -180,17 +153,16 @@ class Dual(Damped):
 
 
 class Products(Damped):
-    """No matrix is kept: conjugate gradients on the damped normal equations, the rows made anew for every product.
+    """No matrix is kept: conjugate gradients on the damped normal equations, in the form of least squares.
 
-    (CGLS; Bjorck, Elfving and Strakos 1998, doi 10.1137/S089547989631202X.) A sketch of ``J^T J`` of some ``rank``,
-    made in one pass, is the preconditioner; at most ``ITERATIONS`` further passes.
+    (CGLS; Bjorck, Elfving and Strakos 1998, doi 10.1137/S089547989631202X.) At most ``ITERATIONS`` products each way,
+    the rows made anew for every one.
     """
 
-    def __init__(self, chunks: Chunks, size: int, rank: int) -> None:
+    def __init__(self, chunks: Chunks, size: int, start: Tensor | None) -> None:
         self._chunks, self._size = chunks, size
         self.right = torch.cat([r for r, _ in chunks()])
-        self._sketch: Nystrom = sketch(self._square, self.right.new_empty(size, rank))
-        self.top = self._sketch.top
+        self.top = _largest(self._square, self._back(self.right) if start is None else start, 3)
 
     def _square(self, v: Tensor) -> Tensor:
         total = torch.zeros_like(v)
@@ -213,38 +185,22 @@ class Products(Damped):
     def again(self, right: Tensor) -> Tensor:
         """For another residual."""
         left = -self._back(right)
-        d, s = torch.zeros_like(left), self._sketch.solve(left, self._mu)
-        size, value = float(left @ s), float(right.square().sum())
-        least = ROUNDING * value
+        d, s = torch.zeros_like(left), left
+        first = size = float(s.square().sum())
         for _ in range(ITERATIONS):
-            if not size > 0:
+            if size <= CLOSE**2 * first:
                 break
             turned = self._square(s) + self._mu * s
             share = size / float(s @ turned)
             d = d + share * s
             left = left - share * turned
-            value = max(value - share * size, least)
-            if share * size <= CLOSE * value:
-                break
-            better = self._sketch.solve(left, self._mu)
-            before, size = size, float(left @ better)
-            s = better + (size / before) * s
+            before, size = size, float(left.square().sum())
+            s = left + (size / before) * s
         return d
 
     def along(self, d: Tensor) -> Tensor:
         """``J d``."""
         return torch.cat([j @ d for _, j in self._chunks()])
-
-
-def _taken_up(triangle: Tensor | None, r: Tensor, j: Tensor, pieces: memory.Chunks) -> Tensor | None:
-    """The triangle of ``[J r]`` with more rows, so many at a time as fit the memory."""
-
-    def work(cut: slice) -> Tensor:
-        return extended(triangle, torch.cat([j[cut], r[cut, None]], dim=1))
-
-    for triangle in pieces.over(len(r), work):  # noqa: B007 (each piece extends the last triangle)
-        pass
-    return triangle
 
 
 def _largest(square: Callable[[Tensor], Tensor], start: Tensor, steps: int = POWER_STEPS) -> float:
@@ -264,6 +220,19 @@ def _gram(matrix: Tensor) -> Tensor:
     if matrix.device.type != "cpu" or matrix.dtype != torch.float64:
         return matrix.T @ matrix
     return torch.from_numpy(blas.dsyrk(1.0, matrix.T.numpy(), lower=1))
+
+
+def _augmented(triangle: Tensor, mu: float, count: int) -> Tensor:
+    """The triangle of ``[R; sqrt(mu) I]``, the identity over the first ``count`` columns."""
+    n = triangle.shape[1]
+    below = torch.zeros(n, n, dtype=triangle.dtype, device=triangle.device)
+    below.diagonal()[:count] = math.sqrt(mu)
+    if triangle.device.type != "cpu" or len(triangle) < n:
+        return torch.linalg.qr(torch.cat([triangle, below]), mode="r").R
+    (tpqrt,) = get_lapack_funcs(("tpqrt",), (triangle.numpy(),))
+    found, _, _, info = tpqrt(n, min(PANEL, n), triangle.numpy(), below.numpy())
+    assert info == 0
+    return torch.from_numpy(found).triu()
 
 
 def _back(upper: Tensor, right: Tensor) -> Tensor:

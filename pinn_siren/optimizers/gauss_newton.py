@@ -172,7 +172,7 @@ class Descent:
     def _step(self, run: Run) -> float:
         rows = Rows(self.objective, self.objective.points)
         count = len(rows.at(run.theta))
-        problem = damped(rows.chunks, count, rows.size, rows.device)
+        problem = damped(rows.chunks, count, rows.size)
         loss = float(problem.right.square().sum())
         if not (math.isfinite(loss) and math.isfinite(problem.top)):
             raise ResidualError(

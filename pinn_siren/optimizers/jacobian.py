@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,16 +21,13 @@ from ..errors import UsageError
 from ..jet import Jet, Linearization, Plan, linearize
 from ..jet.rules import Product, watch
 from ..loss import Objective
-from ..memory import Chunks, rows_within
 from ..model import Model
 from ..points import Points
 from ..problem import record
 from ..system import System, checked
 
 CHUNK = 2**24
-"""Numbers of the Jacobian that are made at once, where they fit the memory."""
-LIVE = 4
-"""How often they are in memory, with what makes them."""
+"""Numbers of the Jacobian that are made at once."""
 FEW = 32
 """Points at once where a parameter is used outside of linear maps: each of them takes a backward pass of its own."""
 
@@ -67,11 +63,6 @@ class Rows:
         object.__setattr__(self, "parameters", found)
 
     @property
-    def device(self) -> torch.device:
-        """Where the rows are made."""
-        return self.parameters[0].device
-
-    @property
     def size(self) -> int:
         """The number of parameters."""
         return sum(p.numel() for p in self.parameters)
@@ -99,36 +90,23 @@ class Rows:
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The vector ``(n,)`` and its derivative ``(n, P)``, some rows at a time, in order."""
-        for c in self.objective.system.constraints:
+        system, model = self.objective.system, self.objective.model
+        for c in system.constraints:
             points = self.points[c.name]
-            found = self._pieces(c).over(len(points[0]), partial(self._rows, c, points))
-            if c.reduce == "mean":
-                parts = list(found)
-                yield torch.stack([v.sum(0) for v, _ in parts]).sum(0), torch.stack([s.sum(0) for _, s in parts]).sum(0)
-            else:
-                for values, slopes in found:
+            whole = len(points[0])
+            step = max(1, CHUNK // self.size)
+            parts: list[tuple[Tensor, Tensor]] = []
+            for start in range(0, whole, step):
+                cut = [p[start : start + step] for p in points]
+                values, slopes, numbers = point_rows(system, c, cut, model, self.parameters)
+                factors = self._factors(c, numbers, whole)
+                values, slopes = values * factors, slopes.mul_(factors[:, None])
+                if c.reduce == "mean":
+                    parts.append((values.sum(0) / whole, slopes.sum(0) / whole))
+                else:
                     yield values.reshape(-1), slopes.reshape(-1, self.size)
-
-    def _rows(self, c: Constraint, points: list[Points], cut: slice) -> tuple[Tensor, Tensor]:
-        """``(n, R)`` and ``(n, R, P)`` at some of a constraint's points; their sums over these, ``(1, ...)``, where it
-        is on a mean."""
-        objective, whole = self.objective, len(points[0])
-        at = [p[cut] for p in points]
-        values, slopes, numbers = point_rows(objective.system, c, at, objective.model, self.parameters)
-        factors = self._factors(c, numbers, whole)
-        values, slopes = values * factors, slopes.mul_(factors[:, None])
-        if c.reduce == "mean":
-            return values.sum(0, keepdim=True) / whole, slopes.sum(0, keepdim=True) / whole
-        return values, slopes
-
-    def _pieces(self, c: Constraint) -> Chunks:
-        """How many points are taken at once: kept with the system, so that what did not fit is not tried again."""
-        kept = self.objective.system.pieces.setdefault(c.name, Chunks(f"points of {c.name!r}", 1))
-        model = self.objective.model
-        bytes_a_point = LIVE * len(model.fields) * (1 + model.complex_valued) * self.size * model.center.dtype.itemsize
-        fit = max(1, min(CHUNK // self.size, rows_within(self.device, bytes_a_point)))
-        kept.rows = min(kept.rows, fit) if kept.halvings else fit
-        return kept
+            if parts:
+                yield torch.stack([v for v, _ in parts]).sum(0), torch.stack([s for _, s in parts]).sum(0)
 
     def _factors(self, c: Constraint, numbers: list[int] | tuple[int, ...], n: int) -> Tensor:
         objective = self.objective
