@@ -148,7 +148,7 @@ def _solve(command: Solve, own: list[str]) -> int:
             budget=command.budget, seed=command.seed, device=command.device, dtype=dtype,
             progress=not command.quiet, checkpoint=checkpoint, resume=command.resume,
             conditions=command.conditions, balance=command.balance, causal=command.causal,
-            resampling=command.resampling,
+            resampling=command.resampling, compile=command.compile,
         )  # fmt: skip
         solution.save(folder)
         if not solution.provenance.interrupted:

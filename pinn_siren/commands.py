@@ -60,6 +60,8 @@ class Solve:
     """Weigh the equation causally in time."""
     resampling: Literal["uniform", "rad", "r3"] = "uniform"
     """Where interior points go: everywhere alike, or where the residual is large."""
+    compile: Flag = False
+    """Train by compiled graphs: about a minute more at the start, faster steps on a GPU."""
     resume: Flag = False
     """Go on from the checkpoint of a run that was killed, or start where there is none."""
     require: Strictness = None

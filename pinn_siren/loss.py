@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from .balance import EVERY, GradientBalance, length
 from .causal import Causal
+from .coefficients import trusted
+from .compiled import Compiled
 from .conditions import Constraint
 from .domains import Sampler
 from .memory import Chunks
-from .microbatches import Gradient, Whole, added, bytes_a_point, gradient_of, points_within
+from .microbatches import Gradient, Whole, added, bytes_a_point, gradient_of, packed, points_within
 from .model import Model
 from .parameters import Unknowns
 from .points import Points
@@ -34,12 +37,13 @@ class Objective:
     time, ``resampling`` places the interior points.
 
     Where all points at once would take too much memory, ``chunks.rows`` of them are evaluated at a time: the means are
-    sums of pieces, whose gradients add up to the same gradient.
+    sums of pieces, whose gradients add up to the same gradient. ``compiled``: what runs the pieces as compiled graphs.
     """
 
     def __init__(
         self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler,
         balance: GradientBalance | None = None, causal: Causal | None = None, resampling: Resampling | None = None,
+        compiled: Compiled | None = None,
     ) -> None:  # fmt: skip
         self.system, self.model, self.counts, self.scales, self.sampler = system, model, counts, scales, sampler
         self.balance, self.causal, self.resampling = balance, causal, resampling or Uniform()
@@ -47,6 +51,7 @@ class Objective:
         self.fresh = replace(sampler, generator=torch.Generator(sampler.device).manual_seed(987_654_321))
         self.points: dict[str, list[Points]] = {}
         self.latest: dict[str, Tensor] = {}
+        self.compiled = compiled
         self._chunks: Chunks | None = None
 
     @property
@@ -194,14 +199,39 @@ class Objective:
             whole = Whole(c, self._mean_slopes(c) if c.reduce == "mean" else [], live.get(c.name), len(points[0]))
 
             def work(rows: slice, whole: Whole = whole, points: list[Points] = points) -> tuple[Tensor, Gradient]:
-                piece, value = whole.piece(self._scaled(whole.constraint, [p[rows] for p in points]), rows)
-                factor = factors[whole.constraint.name]
-                return factor * value, gradient_of(factor * piece, trained)
+                at, factor = [p[rows] for p in points], factors[whole.constraint.name]
+                return self._derive(whole.over(rows), at, factor, trained)
 
             for value, gradient in self.chunks.over(len(points[0]), work):
                 yield c.name, value, gradient
         if self.model.unknowns is not None:
             yield from self._prior_pieces(self.model.unknowns, trained)
+
+    def _derive(self, whole: Whole, at: list[Points], factor: float, trained: list[Tensor]) -> tuple[Tensor, Gradient]:
+        """The value of a piece times a factor, and its gradient."""
+
+        def derive(factor: Tensor | float, whole: Whole, at: list[Points]) -> list[Tensor | None]:
+            piece, value = whole.piece(self._scaled(whole.constraint, at))
+            return [factor * value, *gradient_of(factor * piece, trained)]
+
+        if self.compiled is None:
+            with self._unwatched():
+                found = derive(factor, whole, at)
+        else:
+            scale = torch.full((), factor, dtype=self.sampler.dtype, device=self.sampler.device)
+            tensors, rebuilt = packed(whole, at)
+            with trusted():
+                found = self.compiled(
+                    (whole.constraint.name, whole.share, *map(id, trained)),
+                    lambda scale, *given: derive(scale, *rebuilt(given)),
+                    [scale, *tensors],
+                )
+        assert found[0] is not None
+        return found[0], found[1:]
+
+    def _unwatched(self) -> AbstractContextManager[None]:
+        """On a device a step looks at no values, so that the host runs ahead of it."""
+        return nullcontext() if self.sampler.device.type == "cpu" else trusted()
 
     def _prior_pieces(self, unknowns: Unknowns, trained: list[Tensor]) -> Iterator[tuple[str, Tensor, Gradient]]:
         inside = self._where_priors_hold()

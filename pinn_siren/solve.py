@@ -17,6 +17,7 @@ from .frozen import find_frozen
 from .inversion import Inversion
 from .patches import FoundPatches
 from .plan import SEARCH_SECONDS, TRAINED, make_stages, precision
+from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
 from .shallow import train_shallow
@@ -24,6 +25,7 @@ from .solution import Solution
 from .trainer import Trainer, Watch
 
 
+@ieee()
 def solve(
     problem: Problem,
     *,
@@ -43,6 +45,7 @@ def solve(
     balance: BalanceName | None = None,
     causal: bool = False,
     resampling: ResamplingName = "uniform",
+    compile: bool = False,
     watch: Watch | None = None,
 ) -> Solution:
     """Solve a problem with a network, a ``Siren`` unless given.
@@ -53,9 +56,9 @@ def solve(
     unless given;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
     device and thread count; ``watch``: ``(seconds, model)``, called at every record of the training, and for every
-    better attempt of the search once that has ended; the others, ``conditions``, ``balance``, ``causal`` and
-    ``resampling`` among them, as for ``Trainer``. ``exact`` never steers the solve: removing it leaves the weights bit
-    for bit the same.
+    better attempt of the search once that has ended; the others, ``conditions``, ``balance``, ``causal``,
+    ``resampling`` and ``compile`` among them, as for ``Trainer``. ``exact`` never steers the solve: removing it leaves
+    the weights bit for bit the same.
 
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
     """
@@ -81,6 +84,7 @@ def solve(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
+        compile=compile,
     )  # fmt: skip
     found: Found | FoundPatches | None = None
     fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)

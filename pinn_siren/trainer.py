@@ -21,6 +21,7 @@ from .build import blindness, build_model, default_points, device_name, pick_dev
 from .causal import make_causal
 from .check import StatementWarning, check, resolution
 from .checkpoint import read_checkpoint, write_checkpoint
+from .compiled import Compiled
 from .confidence import confidence
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
@@ -31,6 +32,7 @@ from .model import Model
 from .optimizers import LeastSquares, Stage
 from .parameters import expect_seen, forward, make_unknowns
 from .patches import FoundPatches
+from .precision import PRODUCTS, ieee
 from .problem import Problem
 from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
@@ -63,7 +65,8 @@ class Trainer:
 
     ``watch``: ``(seconds, model)``, called at every record; the seconds that it takes count as the training's.
     ``folded``: a smaller default network for Gauss-Newton to begin with, its frequencies in the weights and omega 1, so
-    that the damping sees all layers alike.
+    that the damping sees all layers alike. ``compile``: run the loss and its gradient as compiled graphs, replayed
+    whole on CUDA; each number of points takes about a minute once, and where it is impossible, one line says why.
 
     Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
     arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.
@@ -84,6 +87,7 @@ class Trainer:
     resampling: ResamplingName = "uniform"
     watch: Watch | None = None
     folded: bool = False
+    compile: bool = False
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
@@ -118,7 +122,8 @@ class Trainer:
         self._coarse = () if first.is_fit else tuple(resolution(self.scales, inside))
         if self.points is not None:
             self._warn_of_points(4)
-        self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
+        compiled = Compiled() if self.compile else None
+        self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling, compiled)
         self._probe(system, model)
         if self.unknowns is not None:
             expect_seen(system, model, sampler)
@@ -172,6 +177,7 @@ class Trainer:
                         "data inside the domain, such as a division by zero or a root of a negative number."
                     )
 
+    @ieee()
     def run(self, stage: Stage, *, tolerance: float = 0.0, budget: float | None = None) -> Outcome:
         """Run a stage until its steps are done, the estimated error is at most ``tolerance``, or ``budget`` seconds.
 
@@ -278,7 +284,9 @@ class Trainer:
         """The options in use that are off by default."""
         balanced = f"balanced {self.balance}" if self.balance else ""
         placed = f"{self.resampling} points" if self.resampling != "uniform" else ""
-        return [option for option in (balanced, "causal" if self.causal else "", placed) if option]
+        compiled = self.objective.compiled
+        graphs = "compiled" if compiled is not None and compiled.graphs else ""
+        return [option for option in (balanced, "causal" if self.causal else "", placed, graphs) if option]
 
     def resume(self, stages: Sequence[Stage]) -> int:
         """Take up the checkpoint: its weights, history, ended stages; ``run`` then goes on with the stage under way.
@@ -309,6 +317,7 @@ class Trainer:
         self._resumed = state["loop"]
         return len(ended)
 
+    @ieee()
     def solution(self, *, tolerance: float = 1e-6, method: str | None = None) -> Solution:
         """What was reached so far, with how it was reached."""
         problem = self.problem if self.unknowns is None else forward(self.problem, self.unknowns.values())
@@ -328,6 +337,7 @@ class Trainer:
             points=sum(self.objective.counts.values()),
             interrupted=any(o.end == "interrupted" for _, o in self.outcomes),
             unknowns={name: number.plain() for name, number in self._numbers().items()},
+            products=PRODUCTS,
         )
         return Solution(problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
 

@@ -58,7 +58,7 @@ class Adam(Stage):
         paces.append((1.0, [w for w in objective.parameters() if id(w) not in own]))
         groups = [(pace, [w for w in layer if w.requires_grad]) for pace, layer in paces]
         groups = [(pace, layer) for pace, layer in groups if layer]
-        optimizer = torch.optim.Adam([{"params": layer} for _, layer in groups], lr=self.lr)
+        optimizer = torch.optim.Adam([{"params": layer} for _, layer in groups], lr=self.lr, fused=True)
 
         def step(number: int) -> Tensor:
             for group, (pace, _) in zip(optimizer.param_groups, groups, strict=True):
