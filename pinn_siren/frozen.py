@@ -19,15 +19,15 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
     problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
 
     def one_layer() -> Found:
-        search = Search(problem, scales, tolerance, seed, deadline)
+        search = Search(problem, scales, tolerance, seed, deadline, ranks=trainer.ranks)
         layer = search.run()
-        if watch is not None:
+        if watch is not None and trainer.ranks.first:
             _show(search, before, watch)
         return layer
 
     found: list[Found | FoundPatches] = [] if needs_patches(problem, scales) else [one_layer()]
     if not found or found[0].end not in ("tolerance", "rounding", "interrupted"):
-        patches = search_patches(problem, scales, tolerance, seed, deadline)
+        patches = trainer.ranks.once(lambda: search_patches(problem, scales, tolerance, seed, deadline))
         found += [patches] if patches is not None else []
     if not found:
         found.append(one_layer())

@@ -64,7 +64,7 @@ class Objective:
         """Renew the balance before a step; where the loss function is ``fixed``, only if there is none yet."""
         if self.balance is None or (self.balance.measured if fixed else number % EVERY):
             return
-        self.balance.update(self.means(), list(self.parameters()))
+        self.balance.update(self.means(), list(self.parameters()), self.system.ranks)
 
     def settle(self, fixed: bool) -> None:
         """Begin on new points: causal weights that stay where the loss function is ``fixed``, else live ones."""
@@ -79,7 +79,10 @@ class Objective:
         means = self.means()
         factors = {} if self.balance is None else self.balance.weights
         weighted = {c.name: c.weight * factors.get(c.name, 1.0) * means[c.name] for c in self.system.constraints}
-        return weighted if self.model.unknowns is None else weighted | self._priors(self.model.unknowns)
+        if self.model.unknowns is None:
+            return weighted
+        priors = self._priors(self.model.unknowns)
+        return weighted | {name: self.system.ranks.shared(prior) for name, prior in priors.items()}
 
     def _priors(self, unknowns: Unknowns) -> dict[str, Tensor]:
         """What the priors of unknowns add, in the units of the data's mean square."""
@@ -145,6 +148,7 @@ class Objective:
         terms = self.terms()
         total = torch.stack(list(terms.values())).sum()
         total.backward()
+        self.system.ranks.reduce(self.parameters())
         if self.causal is not None:
             self.causal.advance()
         self.latest = {name: term.detach() for name, term in terms.items()}

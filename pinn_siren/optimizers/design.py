@@ -25,11 +25,15 @@ CHUNK = 2**18
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The rows of one part of one constraint: ``matrix`` ``(rows, unknowns)``, ``right`` ``(rows,)``."""
+    """The rows of one part of one constraint: ``matrix`` ``(rows, unknowns)``, ``right`` ``(rows,)``.
+
+    ``total``: the rows of all processes.
+    """
 
     constraint: Constraint
     matrix: Tensor
     right: Tensor
+    total: int
 
 
 def last_layer(network: nn.Module) -> nn.Linear:
@@ -83,16 +87,23 @@ def assemble(
 
     The unknowns are the last layer's weights and bias, one set a field; where the fields are complex and the residual
     is complex-differentiable they are complex, else real parts and then imaginary parts. ``matrix @ unknowns - right``
-    is the residual of the linearized problem. A matrix of complex unknowns is real where all its coefficients are.
-    ``basis``: another model without an ansatz of its own, whose features stand for changes of the fields; then
-    ``right`` has no meaning.
+    is the residual of the linearized problem. A matrix of complex unknowns is real where all its coefficients are. Each
+    process makes the rows of its share of the points. ``basis``: another model without an ansatz of its own, whose
+    features stand for changes of the fields; then ``right`` has no meaning.
     """
+    ranks = system.ranks
     with torch.no_grad():
         model.refresh()
-        found = [(c, *linearized(system, c, points[c.name], model, basis is not None)) for c in system.constraints]
+        mine = {c.name: ranks.rows(points[c.name], c.reduce == "mean") for c in system.constraints}
+        found = [(c, *linearized(system, c, mine[c.name][0], model, basis is not None)) for c in system.constraints]
         whole = model.complex_valued and all(lin.complex_blocks() is not None for _, _, lin, _ in found)
-        over = basis or model
-        blocks = [b for c, plan, lin, raw in found for b in _blocks(c, plan, lin, raw, points[c.name], over, whole)]
+        whole = ranks.every(whole)
+        over, blocks = basis or model, list[Block]()
+        for c, plan, lin, raw in found:
+            at, kept = mine[c.name]
+            total = 1 if c.reduce == "mean" else len(points[c.name][0])
+            for matrix, right in _blocks(c, plan, lin, raw, at, over, whole):
+                blocks.append(Block(c, matrix if kept else matrix[:0], right if kept else right[:0], total))
     return blocks, whole
 
 
@@ -147,7 +158,7 @@ def _raw(model: Model, points: Points, plan: Plan) -> tuple[Jet, ...]:
 
 def _blocks(
     c: Constraint, plan: Plan, lin: Linearization, raw: Raw, points: list[Points], model: Model, whole: bool
-) -> Iterator[Block]:
+) -> Iterator[tuple[Tensor, Tensor]]:
     coefficients, values, columns = lin.coefficients, lin.values, lin.columns
     if whole:
         blocks = lin.complex_blocks()
@@ -191,7 +202,7 @@ def _blocks(
         matrix, b = matrices[r], right[:, r]
         if c.reduce == "mean":
             matrix, b = matrix.mean(0, keepdim=True), b.mean(0, keepdim=True)
-        yield Block(c, matrix, b)
+        yield matrix, b
 
 
 def put(model: Model, unknowns: Tensor, whole: bool) -> None:

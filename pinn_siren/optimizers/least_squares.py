@@ -14,6 +14,7 @@ from ..domains import Sampler
 from ..errors import UsageError
 from ..loss import Objective
 from ..model import Model
+from ..parallel import Ranks
 from ..points import Points
 from ..system import System
 from .design import Block, assemble, last_layer, linear, put
@@ -104,17 +105,19 @@ class LastLayer:
         if self.linear is None:
             self.linear = linear(self.system, self.points, self.model)
         blocks, self.whole = assemble(self.system, self.points, self.model)
-        self.scales = [float(b.matrix.abs().square().mean().sqrt()) or 1.0 for b in blocks]
+        ranks = self.system.ranks
+        self.scales = [math.sqrt(ranks.total(b.matrix) / (b.total * b.matrix.shape[1])) or 1.0 for b in blocks]
         self.weights = weights = (self.weigh or weigh)(blocks, self.scales)
         matrix = torch.cat([b.matrix * w for b, w in zip(blocks, weights, strict=True)])
         right = torch.cat([b.right * w for b, w in zip(blocks, weights, strict=True)])
         self.right = right
-        if not bool(torch.isfinite(matrix).all() and torch.isfinite(right).all()):
+        if not ranks.every(bool(torch.isfinite(matrix).all() and torch.isfinite(right).all())):
             # Where the residual has no linearization, as log(u) at u = 0, there is no step.
             self.residual, self.done = math.inf, True
             return
         before = self.unknowns()
-        solved = solve(matrix, right)
+        matrix, self.right = matrix, right = _common(ranks, matrix, right)
+        solved = ranks.from_first(solve(matrix, right))
         self.matrix = matrix = matrix.to(solved.dtype)
         linear_residual = float((matrix @ solved - right).norm())
         put(self.model, solved, self.whole)
@@ -195,6 +198,19 @@ def solve(matrix: Tensor, right: Tensor) -> Tensor:
     return torch.complex(found[:, :k], found[:, k:]) if split else found
 
 
+def _common(ranks: Ranks, matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """A small system with the least squares of all processes' rows together: of each one's rows the triangle."""
+    if ranks.size == 1:
+        return matrix, right
+    if not ranks.every(not matrix.is_complex()):
+        matrix = matrix.to(torch.complex128)
+    split = right.is_complex() and not matrix.is_complex()
+    columns = torch.stack([right.real, right.imag], dim=1) if split else right.to(matrix.dtype)[:, None]
+    n = matrix.shape[1]
+    both = ranks.triangle(torch.cat([matrix, columns], dim=1))
+    return both[:, :n], torch.complex(both[:, n], both[:, n + 1]) if split else both[:, n]
+
+
 def remainder(matrix: Tensor, right: Tensor) -> Tensor:
     """What no combination of a matrix's columns takes from ``right``: ``b - A x`` at the least-squares solution."""
     fitted = solve(matrix, right)
@@ -206,7 +222,7 @@ def weigh(blocks: list[Block], scales: list[float]) -> list[float]:
 
     def one(block: Block, scale: float) -> float:
         edge = 1.0 if block.constraint.on_interior else EDGE_WEIGHT
-        return edge * math.sqrt(block.constraint.weight) / (scale * math.sqrt(len(block.matrix)))
+        return edge * math.sqrt(block.constraint.weight) / (scale * math.sqrt(block.total))
 
     return [one(b, s) for b, s in zip(blocks, scales, strict=True)]
 
