@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from .errors import UsageError, suggest
-from .parallel import ALONE, Ranks
 
 BalanceName = Literal["gradients"]
 MEMORY = 0.9
@@ -37,9 +36,12 @@ class GradientBalance:
         self.weights = dict.fromkeys(names, 1.0)
         self.measured = False
 
-    def update(self, losses: dict[str, Tensor], parameters: Sequence[Tensor], ranks: Ranks = ALONE) -> None:
+    def update(self, losses: dict[str, Tensor], parameters: Sequence[Tensor]) -> None:
         """Measure the gradients of the terms, and move the weights; what is not finite is passed over."""
-        norms = {name: _norm(loss, parameters, ranks) for name, loss in losses.items()}
+        self.move({name: _norm(loss, parameters) for name, loss in losses.items()})
+
+    def move(self, norms: dict[str, float]) -> None:
+        """Move the weights by the terms' measured gradients, ``|grad L_i|`` each."""
         mean = sum(norms.values()) / len(norms)
         if not 0 < mean < math.inf:
             return
@@ -57,12 +59,16 @@ class GradientBalance:
         self.weights, self.measured = dict(state["weights"]), state["measured"]
 
 
-def _norm(loss: Tensor, parameters: Sequence[Tensor], ranks: Ranks) -> float:
+def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> float:
     if not loss.requires_grad:
         return 0.0
-    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    gradients = [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]
-    return math.sqrt(sum(float(g.square().sum()) for g in ranks.summed(gradients)))
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    return length(gradients)
+
+
+def length(gradients: Sequence[Tensor | None]) -> float:
+    """The Euclidean norm of a gradient over all parameters; 0 for those that a term does not depend on."""
+    return math.sqrt(sum(float(g.square().sum()) for g in gradients if g is not None))
 
 
 def make_balance(name: str | None, terms: Sequence[str]) -> GradientBalance | None:

@@ -7,7 +7,7 @@ share, and the residuals are gathered, so that every sum, mean and decision is m
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,6 +52,10 @@ class Ranks:
     def own(self, points: list[Points]) -> list[Points]:
         """This process's share of matched sets of points."""
         return [p[self.cut(len(p))] for p in points] if self.splits(len(points[0])) else points
+
+    def portion(self, n: int) -> tuple[slice, float]:
+        """The part of ``n`` points that is evaluated here, and how much it counts in a sum over the processes."""
+        return (self.cut(n), 1.0) if self.splits(n) else (slice(0, n), 1 / self.size)
 
     def rows(self, points: list[Points], whole: bool) -> tuple[list[Points], bool]:
         """The points whose equations this process keeps, and whether it does: what is ``whole`` the first one keeps."""
@@ -140,15 +144,6 @@ class Ranks:
         pieces = flat.split([_real(g).numel() for g in gradients])
         shaped = [piece.reshape(_real(g).shape) for piece, g in zip(pieces, gradients, strict=True)]
         return [torch.view_as_complex(s) if g.is_complex() else s for s, g in zip(shaped, gradients, strict=True)]
-
-    def reduce(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace the gradients of parameters by their sums over the processes."""
-        if self.size == 1:
-            return
-        trained = list(parameters)
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
-        for p, total in zip(trained, self.summed(gradients), strict=True):
-            p.grad = total.clone()
 
     def _all(self, x: Tensor) -> list[Tensor]:
         """Every process's tensor of the same shape."""
