@@ -17,9 +17,9 @@ from .errors import ResidualError
 from .estimate import Estimate
 from .loop import End
 from .model import Model
-from .optimizers.design import linear
 from .optimizers.features import sine_features
 from .optimizers.least_squares import LastLayer, collocation
+from .optimizers.linearized import linear
 from .optimizers.symbol import Symbol, homogeneous_symbol
 from .parallel import ALONE, Ranks
 from .points import Points
