@@ -259,19 +259,23 @@ class Search:
         model = self._model(
             sine_features(width, bandwidth, len(self.problem.fields) * self._parts, torch_generator, onto)
         )
-        solver = LastLayer(self._system, model, self._collocation(width), self._linear)
+        solver = self.last_layer(model, width)
         for _ in range(ITERATIONS):
             solver.step()
             if solver.done:
                 break
-        misfit, values = self._judge(solver)
+        misfit, values = self.judge(solver)
         now = self._now()
         made = Attempt(width, bandwidth, model, misfit, values, now - self._started, now - started)
         self.attempts.append(made)
         return made
 
+    def last_layer(self, model: Model, width: int) -> LastLayer:
+        """The least-squares problem of a model with so many features, at this search's points."""
+        return LastLayer(self._system, model, self._collocation(width), self._linear)
+
     @torch.no_grad()
-    def _judge(self, solver: LastLayer) -> tuple[float, Tensor]:
+    def judge(self, solver: LastLayer) -> tuple[float, Tensor]:
         """The residual at fresh points, and the fields there."""
         model, system, scales = solver.model, solver.system, iter(solver.scales)
         total = 0.0
