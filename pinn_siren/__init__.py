@@ -7,6 +7,7 @@ from .domains import Ball, Box, Disk, Mesh, Polygon, Region, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import PinnSirenError
 from .jet import Jet, jet
+from .many import solve_many
 from .networks import MLP, GaussianRBF, PositionalEncoding
 from .optimizers import LBFGS, Adam, GaussNewton, LeastSquares, Stage
 from .points import Points
@@ -23,5 +24,5 @@ __all__ = [
     "GaussianRBF", "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "LeastSquares", "MLP", "Mesh", "Neumann", "PML",
     "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding", "Problem", "Raster", "Region",
     "Report", "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Unknown", "UnknownField", "Wave", "compare",
-    "compare_networks", "jet", "solve", "solve_reference",
+    "compare_networks", "jet", "solve", "solve_many", "solve_reference",
 ]  # fmt: skip

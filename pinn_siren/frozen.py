@@ -34,10 +34,10 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
         rough = corners is not None and corners.rough
         search = Search(
             problem, scales, tolerance, seed, deadline,
-            corners=corners if rough else None, spare=None if rough else corners,
+            corners=corners if rough else None, spare=None if rough else corners, ranks=trainer.ranks,
         )  # fmt: skip
         layer = search.run()
-        if watch is not None:
+        if watch is not None and trainer.ranks.first:
             _show(search, before, watch)
         return layer
 
@@ -46,7 +46,7 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
     if not needs_patches(problem, scales):
         found.append(one_layer())
     if not found or found[0].end not in enough:
-        patches = search_patches(problem, scales, tolerance, seed, deadline)
+        patches = trainer.ranks.once(lambda: search_patches(problem, scales, tolerance, seed, deadline))
         found += [patches] if patches is not None else []
     if not found:
         found.append(one_layer())

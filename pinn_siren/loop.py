@@ -16,6 +16,7 @@ from tqdm import tqdm
 from .errors import ResidualError
 from .loss import Objective
 from .optimizers import Stage, Update
+from .parallel import ALONE
 
 SAFETY = 3.0
 """A stage ends at the tolerance where its estimate is this much below: the estimate has the error's size, no more."""
@@ -102,6 +103,8 @@ class Loop:
                     if outcome is not None:
                         return outcome
         except KeyboardInterrupt:
+            # Other processes are somewhere else: from here on this one needs none.
+            self.objective.system.ranks = ALONE
             # A line search may be half way: the weights of the last record are whole.
             self._restore()
             return self._end("interrupted", f"interrupted, weights of step {self.kept_at} kept", self.kept_at)
@@ -142,7 +145,7 @@ class Loop:
             self.estimate = self.objective.estimate()
             message = f"{self.update.reason} at an estimated error of {self.estimate:.1e}"
             return self._end("converged", message, self.number)
-        if time.perf_counter() > self.deadline:
+        if self.objective.system.ranks.agree(time.perf_counter() > self.deadline):
             return self._end("budget", "the budget is spent", self.number)
         if self.save is not None and time.perf_counter() - self.saved_at >= SAVE_SECONDS:
             self.save()

@@ -99,7 +99,7 @@ def solve(
             if trainer.unknowns is None:
                 found = find_frozen(trainer, tolerance, started + limit, watch)
             else:
-                found = Inversion(problem, tolerance, seed, limit, started + whole).run()
+                found = trainer.ranks.once(Inversion(problem, tolerance, seed, limit, started + whole).run)
                 trainer.unknowns.load_state_dict(found.unknowns)
                 trainer.seconds += found.seconds
         except ResidualError:

@@ -30,6 +30,7 @@ from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import LeastSquares, Stage
+from .parallel import Ranks, world
 from .parameters import expect_seen, forward, make_unknowns
 from .patches import FoundPatches
 from .precision import PRODUCTS, ieee
@@ -92,6 +93,7 @@ class Trainer:
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
     steps: int = field(default=0, init=False)
+    ranks: Ranks = field(default_factory=world, init=False)
     _saved_at: float = field(default_factory=time.perf_counter, init=False)
     _resumed: dict[str, Any] | None = field(default=None, init=False)
     _coarse: tuple[str, ...] = field(default=(), init=False)
@@ -109,11 +111,12 @@ class Trainer:
         firm: Problem = self.problem if self.unknowns is None else certain(self.problem)
         self.scales = measure_scales(first)
         built = choose(firm, self.scales, self.conditions, own_network=self.network is not None)
-        system = System(first, held(first, built))
+        system = System(first, held(first, built), self.ranks)
         balance = make_balance(self.balance, [c.name for c in system.constraints])
         model = build_model(
             first, self.scales, self.network, self.dtype, self.seed, built, self.unknowns, self.folded
         ).to(device)
+        self.ranks.share(model)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.problem, self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
@@ -203,8 +206,8 @@ class Trainer:
 
         deadline = math.inf if budget is None else started + budget
         loop = Loop(
-            self.objective, stage, tolerance, deadline, record, save if self.checkpoint else None, not self.progress,
-            self._saved_at,
+            self.objective, stage, tolerance, deadline, record, save if self.checkpoint and self.ranks.first else None,
+            not (self.progress and self.ranks.first), self._saved_at,
         )  # fmt: skip
         if self._resumed is not None:
             loop.load(self._resumed)
@@ -250,7 +253,7 @@ class Trainer:
         row["loss"] = sum(float(term) for term in self.objective.latest.values())
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
-        if self.watch is not None:
+        if self.watch is not None and self.ranks.first:
             self.watch(row["seconds"], self.model)
 
     def _state(self, loop: Loop, elapsed: float) -> dict[str, Any]:
@@ -295,7 +298,8 @@ class Trainer:
         count the weights go on bit for bit. Raises ``UsageError`` where it was made with other arguments, and
         ``StorageError`` for another file.
         """
-        state = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
+        path = self.checkpoint
+        state = None if path is None else self.ranks.once(lambda: read_checkpoint(path))
         if state is None:
             return 0
         theirs, stated = state["made"], _numbered(stages)
