@@ -61,6 +61,7 @@ class Loop:
         self.checks: list[float] = []
         self.kept, self.kept_at = self._weights(), 0
         self.update: Update | None = None
+        self.began = time.perf_counter(), 0
 
     def state(self) -> dict[str, Any]:
         """What continues this run bit for bit: tensors and plain types."""
@@ -91,6 +92,7 @@ class Loop:
             self.objective.concentrate(before, True)
             self.update = self._begin()
         hidden = True if self.quiet else None
+        self.began = time.perf_counter(), self.number
         try:
             with tqdm(
                 total=self.stage.steps, initial=self.number, desc=self.stage.name, disable=hidden, leave=False
@@ -120,8 +122,17 @@ class Loop:
             self._resample()
             self.update = self._begin() if self.stage.forgets else self.update
         self.objective.reweigh(self.number, self.stage.forgets)
-        self.last = self.update.advance(self.number)
+        self.last = self.update.advance(self.number, self._expected())
         self.number += 1
+
+    def _expected(self) -> float:
+        """How many steps there will be: all, or those that the budget leaves time for at the pace so far."""
+        now = time.perf_counter()
+        done = self.number - self.began[1]
+        if not done or self.deadline == math.inf:
+            return self.stage.steps
+        left = max(0.0, self.deadline - now) * done / (now - self.began[0])
+        return min(self.stage.steps, self.number + left)
 
     def _look(self, bar: Any) -> Outcome | None:
         """Record, and decide whether to go on."""

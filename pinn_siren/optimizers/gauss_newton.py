@@ -154,7 +154,7 @@ class Descent:
         self.runs = [Run(theta, theta) for theta in starts]
         self.held.at(own)
 
-    def advance(self, number: int) -> Tensor:
+    def advance(self, number: int, end: float) -> Tensor:
         """One step of one start; the loss before it."""
         trials = TRIAL * len(self.runs) if len(self.runs) > 1 else 0
         if trials and number >= trials:

@@ -58,7 +58,7 @@ class LeastSquares(Stage):
         objective.points = collocation(objective.system, width, objective.sampler.generator)
         solver = LastLayer(objective.system, model, objective.points, gram=self.gram)
 
-        def step(number: int) -> Tensor:
+        def step(number: int, end: float) -> Tensor:
             solver.step()
             with torch.no_grad():
                 terms = objective.terms()
