@@ -6,14 +6,17 @@ import math
 import time
 
 from .bandwidth import Found, Search
-from .patches import FoundPatches, needs_patches, search_patches
+from .patches import FoundPatches, Patches, needs_patches, search_patches, search_patches_many
 from .trainer import Trainer, Watch
 
 
-def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watch | None) -> Found | FoundPatches:
+def find_frozen(
+    trainer: Trainer, tolerance: float, deadline: float, watch: Watch | None, wanted: Patches | None = None
+) -> Found | FoundPatches:
     """One layer, and patches where that would be too large or did not do; the better by its own estimate.
 
-    The trainer's seconds grow by what all of it took. Raises ``ResidualError`` where no residual is finite.
+    The trainer's seconds grow by what all of it took. ``wanted``: patches alone, as stated. Raises ``ResidualError``
+    where no residual is finite, and ``NotCoveredError`` where patches are wanted that do not cover the problem.
     """
     started, before = time.perf_counter(), trainer.seconds
     problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
@@ -25,6 +28,10 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
             _show(search, before, watch)
         return layer
 
+    if wanted is not None:
+        (stated,) = search_patches_many([problem], [scales], tolerance, seed, deadline, wanted)
+        trainer.seconds = before + time.perf_counter() - started
+        return stated
     found: list[Found | FoundPatches] = [] if needs_patches(problem, scales) else [one_layer()]
     if not found or found[0].end not in ("tolerance", "rounding", "interrupted"):
         patches = search_patches(problem, scales, tolerance, seed, deadline)
