@@ -1,6 +1,7 @@
 """Singular functions: their derivatives, their networks, their files."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_at_the_corner_itself_the_value_is_the_limit():
 
 def test_a_description_and_the_weights_make_the_same_network():
     made, x = network(depth=2), points().coordinates
-    other = rebuild(describe(made), torch.float64)
+    other = rebuild(json.loads(json.dumps(describe(made))), torch.float64)
     other.load_state_dict(made.state_dict())
     assert isinstance(other, CornerSiren) and torch.equal(other(x), made(x))
     assert describe(other) == describe(made)
