@@ -132,7 +132,7 @@ class Loop:
         if not done or self.deadline == math.inf:
             return self.stage.steps
         left = max(0.0, self.deadline - now) * done / (now - self.began[0])
-        return min(self.stage.steps, self.number + left)
+        return self.objective.system.ranks.agree(min(self.stage.steps, self.number + left))
 
     def _look(self, bar: Any) -> Outcome | None:
         """Record, and decide whether to go on."""

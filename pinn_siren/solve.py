@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,8 +16,8 @@ from .bandwidth import Found
 from .errors import ResidualError, UsageError, expect_positive
 from .frozen import find_frozen
 from .inversion import Inversion
-from .patches import FoundPatches
-from .plan import SEARCH_SECONDS, TRAINED, make_stages, precision
+from .patches import Decomposition, FoundPatches, Patches
+from .plan import PATCHED, SEARCH_SECONDS, TRAINED, make_stages, precision
 from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
@@ -47,10 +48,13 @@ def solve(
     resampling: ResamplingName = "uniform",
     compile: bool = False,
     watch: Watch | None = None,
+    patches: Patches | Decomposition | None = None,
 ) -> Solution:
     """Solve a problem with a network, a ``Siren`` unless given.
 
-    ``method``: ``"auto"``, ``"least-squares"``, ``"gauss-newton"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``);
+    ``method``: ``"auto"``, ``"least-squares"``, ``"patches"``, ``"chebyshev"``, ``"gauss-newton"``, ``"lbfgs"`` or
+    ``"adam"`` (``plan.make_stages``); ``patches``: the rectangles that a box is cut into to begin with, and their
+    basis, instead of those that are chosen;
     ``tolerance``: the relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none
     unless given; ``steps``: of the last stage at most; ``dtype``: float64, and float32 for a fit of very many values,
     unless given;
@@ -68,6 +72,8 @@ def solve(
     started = time.perf_counter()
     plain = (network, points) == (None, None) and dtype in (None, torch.float64) and conditions == "auto"
     training = not plain or bool(balance) or causal or resampling != "uniform"
+    wanted = _wanted(method, patches)
+    method = "patches" if wanted is not None and method not in PATCHED else method
     # What is no problem is refused by the trainer, in its own words.
     signal = isinstance(problem, Problem) and problem.is_signal
     plan = make_stages(
@@ -97,7 +103,7 @@ def solve(
         limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
         try:
             if trainer.unknowns is None:
-                found = find_frozen(trainer, tolerance, started + limit, watch)
+                found = find_frozen(trainer, tolerance, started + limit, watch, wanted)
             else:
                 found = trainer.ranks.once(Inversion(problem, tolerance, seed, limit, started + whole).run)
                 trainer.unknowns.load_state_dict(found.unknowns)
@@ -127,3 +133,14 @@ def solve(
     if found is not None and outcome.end != "interrupted" and found.estimate < outcome.estimate:
         trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)
+
+
+def _wanted(method: str, patches: Patches | Decomposition | None) -> Patches | None:
+    """The patches that are asked for, None where they are not. Raises ``UsageError`` beside a method without any."""
+    if patches is not None and method not in ("auto", "least-squares", *PATCHED):
+        raise UsageError(f"method={method!r} has no patches: leave out patches=, or method=.")
+    stated = Patches(patches) if isinstance(patches, Decomposition) else patches
+    if method not in PATCHED:
+        return stated
+    stated = stated or Patches()
+    return replace(stated, basis="chebyshev") if method == "chebyshev" else stated
