@@ -1,4 +1,4 @@
-"""Frozen features for a problem: one layer over the domain, or patches of them."""
+"""Frozen features for a problem: one layer over the domain, patches of them, or slabs in time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import time
 
 from .bandwidth import Found, Search
 from .patches import FoundPatches, needs_patches, search_patches
+from .slabs import FoundSlabs, needs_slabs, search_slabs
 from .trainer import Trainer, Watch
 
 
-def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watch | None) -> Found | FoundPatches:
-    """One layer, and patches where that would be too large or did not do; the better by its own estimate.
+def find_frozen(
+    trainer: Trainer, tolerance: float, deadline: float, watch: Watch | None
+) -> Found | FoundPatches | FoundSlabs:
+    """One layer, and patches or slabs where that would be too large or did not do; the better by its own estimate.
 
     The trainer's seconds grow by what all of it took. Raises ``ResidualError`` where no residual is finite.
     """
@@ -25,10 +28,12 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
             _show(search, before, watch)
         return layer
 
-    found: list[Found | FoundPatches] = [] if needs_patches(problem, scales) else [one_layer()]
+    large = needs_patches(problem, scales) or needs_slabs(problem, scales)
+    found: list[Found | FoundPatches | FoundSlabs] = [] if large else [one_layer()]
     if not found or found[0].end not in ("tolerance", "rounding", "interrupted"):
-        patches = search_patches(problem, scales, tolerance, seed, deadline)
-        found += [patches] if patches is not None else []
+        for local in (search_patches, search_slabs):
+            cut = local(problem, scales, tolerance, seed, deadline)
+            found += [cut] if cut is not None else []
     if not found:
         found.append(one_layer())
     trainer.seconds = before + time.perf_counter() - started

@@ -19,6 +19,7 @@ from .patches import FoundPatches
 from .plan import SEARCH_SECONDS, TRAINED, make_stages, precision
 from .problem import Problem
 from .resampling import ResamplingName
+from .slabs import FoundSlabs
 from .solution import Solution
 from .trainer import Trainer, Watch
 
@@ -81,7 +82,7 @@ def solve(
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
     )  # fmt: skip
-    found: Found | FoundPatches | None = None
+    found: Found | FoundPatches | FoundSlabs | None = None
     fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
     if fields and not plan.stages:
         raise UsageError(

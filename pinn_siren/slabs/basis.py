@@ -1,15 +1,14 @@
-"""The functions that all patches share in a slab: sines in space, even or odd in time, orthonormal on a patch's data."""
+"""What all patches share in a slab: sines in space, even or odd in time, orthonormal on a patch's data."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-CUT = 1e-10
-"""Singular values below this part of the largest are left out: with 1e-12 marching is unstable."""
 SPREAD = 0.2
 """How far, in parts, frequencies reach beyond the speeds that the medium has."""
 
@@ -17,13 +16,16 @@ SPREAD = 0.2
 @dataclass(frozen=True)
 class Size:
     """``pairs`` of a sine and a cosine up to ``bandwidth`` radians a half-width, fitted to ``nodes`` values an axis of
-    the enlarged patch; in media that vary, ``levels`` of the slab, on each of which are ``inner`` nodes an axis."""
+    the patch enlarged by ``reach``; in media that vary, ``levels`` of the slab, on each of which are ``inner`` nodes an
+    axis. Singular values below ``cut`` of the largest are left out: with 1e-12 marching is unstable."""
 
     pairs: int
     bandwidth: float
     nodes: int
     levels: int = 4
     inner: int = 14
+    reach: float = 1.5
+    cut: float = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +33,10 @@ class Basis:
     """``u = sum_j a_j E_j + b_j O_j``, ``E = [sin k x, cos k x] cos(omega t) T``, ``O`` its integral over time.
 
     Coordinates of a patch: space in half-widths, time in what the fastest wave takes for the smaller half-width, from
-    the slab's start to ``duration``. ``reach``: half-widths of the enlarged patch; ``stretch``: the smaller half-width
-    in units of each; ``waves`` ``(pairs, axes)`` and ``omega`` ``(pairs,)``; ``transform`` ``(2 pairs, r)``: makes the
-    even functions orthonormal on their samples; ``nodes``: of the data along one axis; ``values`` ``(data, r)``: the
-    even functions there, as the decomposition gave them: made anew from ``transform`` they are rounded to 1e-6.
+    the slab's start to ``duration``. ``stretch``: the smaller half-width in units of each; ``waves`` ``(pairs, axes)``
+    and ``omega`` ``(pairs,)``; ``transform`` ``(2 pairs, r)``: makes the even functions orthonormal on their samples;
+    ``values`` ``(data, r)``: these functions on the data, as the decomposition gave them: made anew from ``transform``
+    they are rounded to 1e-6; ``nodes``: of the data along one axis; ``own``: whether they satisfy the equation.
     """
 
     waves: Tensor
@@ -43,7 +45,6 @@ class Basis:
     transform: Tensor
     values: Tensor
     nodes: Tensor
-    reach: float
     duration: float
     size: Size
     own: bool
@@ -99,33 +100,50 @@ class Basis:
         return torch.cat(parts).T / 2
 
 
-def make_basis(
-    size: Size, stretch: Tensor, reach: float, duration: float, slowest: float, own: bool, seed: int
-) -> Basis:
+def make_basis(size: Size, stretch: Tensor, duration: float, slowest: float, own: bool, seed: int) -> Basis:
     """The functions of a slab. ``slowest``: the smallest speed in units of the largest; ``own``: they satisfy the
     equation at the largest, else their frequencies are spread over all speeds, and ``SPREAD`` beyond."""
-    axes = len(stretch)
+    waves, share = _draw(size, len(stretch), seed)
+    nodes, omega = size.reach * chebyshev(size.nodes), (waves * stretch).norm(dim=1)
+    if own:
+        transform, values = spatial(size, len(stretch), seed)
+        return Basis(waves, omega, stretch, transform, values, nodes, duration, size, own)
+    least = (1 - SPREAD) * slowest
+    omega = omega * (least + (1 + SPREAD - least) * share)
+    whole = torch.eye(2 * size.pairs, dtype=torch.float64)
+    raw = Basis(waves, omega, stretch, whole, whole, nodes, duration, size, own)
+    inner, later = cone(raw)
+    samples = raw.even(torch.cat([raw.data, inner]), torch.cat([torch.zeros(len(raw.data), dtype=nodes.dtype), later]))
+    transform, values = _orthonormal(samples, size.cut)
+    return Basis(waves, omega, stretch, transform, values[: len(raw.data)].contiguous(), nodes, duration, size, own)
+
+
+@lru_cache(maxsize=8)
+def spatial(size: Size, axes: int, seed: int) -> tuple[Tensor, Tensor]:
+    """``transform`` and ``values`` of the sines in space alone, orthonormal on the data."""
+    phase = grid(size.reach * chebyshev(size.nodes), axes) @ _draw(size, axes, seed)[0].T
+    return _orthonormal(torch.cat([phase.sin(), phase.cos()], dim=1), size.cut)
+
+
+def spatial_values(size: Size, seed: int, x: Tensor) -> Tensor:
+    """``(n, r)``: the functions of ``spatial`` at ``(n, axes)`` local places."""
+    phase = x @ _draw(size, x.shape[1], seed)[0].T
+    return torch.cat([phase.sin(), phase.cos()], dim=1) @ spatial(size, x.shape[1], seed)[0]
+
+
+def _orthonormal(samples: Tensor, cut: float) -> tuple[Tensor, Tensor]:
+    left, values, right = torch.linalg.svd(samples, full_matrices=False)
+    kept = int((values > cut * values[0]).sum())
+    return right[:kept].T / values[:kept], left[:, :kept].contiguous()
+
+
+def _draw(size: Size, axes: int, seed: int) -> tuple[Tensor, Tensor]:
+    """``(pairs, axes)`` waves, even in a disk or up to the bandwidth, and ``(pairs,)`` shares from 0 to 1."""
     draw = torch.quasirandom.SobolEngine(axes + 1, scramble=True, seed=seed).draw(size.pairs, dtype=torch.float64)
     if axes == 1:
-        waves = size.bandwidth * (draw[:, :1] * 0.999 + 0.001)
-    else:
-        radius, angle = size.bandwidth * draw[:, 0].sqrt(), 2 * math.pi * draw[:, 1]
-        waves = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
-    omega = (waves * stretch).norm(dim=1)
-    if not own:
-        omega = omega * torch.lerp(torch.tensor((1 - SPREAD) * slowest), torch.tensor(1 + SPREAD), draw[:, -1])
-    nodes = reach * chebyshev(size.nodes)
-    whole = torch.eye(2 * size.pairs, dtype=torch.float64)
-    raw = Basis(waves, omega, stretch, whole, whole, nodes, reach, duration, size, own)
-    x, t = raw.data, torch.zeros(size.nodes**axes, dtype=torch.float64)
-    if not own:
-        inner, later = cone(raw)
-        x, t = torch.cat([x, inner]), torch.cat([t, later])
-    left, values, right = torch.linalg.svd(raw.even(x, t), full_matrices=False)
-    kept = int((values > CUT * values[0]).sum())
-    transform = right[:kept].T / values[:kept]
-    on_data = left[: len(raw.data), :kept].contiguous()
-    return Basis(waves, omega, stretch, transform, on_data, nodes, reach, duration, size, own)
+        return size.bandwidth * draw[:, :1].clamp(min=1e-3), draw[:, 1]
+    radius, angle = size.bandwidth * draw[:, 0].sqrt(), 2 * math.pi * draw[:, 1]
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1), draw[:, 2]
 
 
 def cone(basis: Basis) -> tuple[Tensor, Tensor]:
@@ -133,7 +151,7 @@ def cone(basis: Basis) -> tuple[Tensor, Tensor]:
     axes = len(basis.stretch)
     times = basis.duration * (1 + chebyshev(basis.size.levels)) / 2
     line = grid(chebyshev(basis.size.inner), axes)
-    x = torch.cat([(basis.reach - float(t)) * line for t in times])
+    x = torch.cat([(basis.size.reach - float(t)) * line for t in times])
     return x, times.repeat_interleave(len(line))
 
 
@@ -147,4 +165,4 @@ def grid(line: Tensor, axes: int) -> Tensor:
     return torch.cartesian_prod(*[line] * axes).reshape(-1, axes)
 
 
-__all__ = ["Basis", "Size", "chebyshev", "cone", "grid", "make_basis"]
+__all__ = ["Basis", "Size", "chebyshev", "cone", "grid", "make_basis", "spatial", "spatial_values"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 from .basis import Basis, chebyshev, cone, grid
 from .statement import Kind
 
-RIDGE = 1e-10
-"""In units of the even functions, which are orthonormal on their samples."""
+EQUATION = 30.0
+"""The weight of the equation's rows, divided by the squared bandwidth."""
 SIDE_TIMES = 12
 """Times at which a condition on a side is asked for; along the side there are as many places as data."""
 INSIDE = 1 + 1e-9
@@ -74,12 +75,17 @@ def make_terms(basis: Basis) -> Terms:
     return Terms(basis, places, times, basis.wave_terms(places, times))
 
 
-def fit(terms: Terms, square: Tensor, walls: tuple[Wall, ...], closed: tuple[tuple[bool, bool], ...]) -> Fit | Mirror:
+def fit(
+    terms: Terms,
+    speed: Callable[[Tensor], Tensor],
+    walls: tuple[Wall, ...],
+    closed: tuple[tuple[bool, bool], ...],
+) -> Fit | Mirror:
     """The fit of patches that see the same.
 
-    ``square``: ``(n,)`` squared speed at ``terms.places``; ``walls``: the sides whose conditions are rows; ``closed``:
-    whether the lower and the upper end of each axis is a side beyond which nothing is known, so that data and equation
-    count inside alone.
+    ``speed``: at ``(n, axes)`` local places, in units of the largest; ``walls``: the sides whose conditions are rows;
+    ``closed``: whether the lower and the upper end of each axis is a side beyond which nothing is known, so that data
+    and equation count inside alone.
     """
     basis = terms.basis
     if basis.own and not walls and not any(any(ends) for ends in closed):
@@ -87,20 +93,21 @@ def fit(terms: Terms, square: Tensor, walls: tuple[Wall, ...], closed: tuple[tup
     taken, inside = _within(basis.data, closed), _within(terms.places, closed)
     coupled = any(w.kind == "absorbing" for w in walls)
     rows = [basis.values[taken]]
-    weight = 1 / basis.size.bandwidth
-    equation = [_equation(square[inside], *(part[inside] for part in terms.even)) * weight]
+    weight = EQUATION / basis.size.bandwidth**2
+    square = speed(terms.places[inside]).square()
+    equation = [_equation(square, *(part[inside] for part in terms.even)) * weight]
     if coupled:
         odd = basis.wave_terms(terms.places[inside], terms.times[inside], odd=True)
-        equation.append(_equation(square[inside], *odd) * weight)
+        equation.append(_equation(square, *odd) * weight)
         rows = [torch.block_diag(rows[0], rows[0])]
         rows.append(torch.cat(equation, dim=1))
     else:
         rows += equation
     count = len(rows[0])
     for wall in walls:
-        rows.append(_wall(basis, wall, closed, coupled))
+        rows.append(_wall(basis, wall, speed, closed, coupled))
     matrix = torch.cat(rows)
-    ridge = RIDGE * torch.eye(matrix.shape[1], dtype=matrix.dtype)
+    ridge = basis.size.cut * torch.eye(matrix.shape[1], dtype=matrix.dtype)
     q, r = torch.linalg.qr(torch.cat([matrix, ridge]))
     return Fit(q[:count].contiguous(), r, taken, coupled)
 
@@ -109,12 +116,18 @@ def _equation(square: Tensor, laplacian: Tensor, rates: Tensor) -> Tensor:
     return square[:, None] * laplacian - rates
 
 
-def _wall(basis: Basis, wall: Wall, closed: tuple[tuple[bool, bool], ...], coupled: bool) -> Tensor:
+def _wall(
+    basis: Basis,
+    wall: Wall,
+    speed: Callable[[Tensor], Tensor],
+    closed: tuple[tuple[bool, bool], ...],
+    coupled: bool,
+) -> Tensor:
     """The rows of a condition: at places of the side that the data determine, over the slab's time."""
     times = basis.duration * (1 + chebyshev(SIDE_TIMES)) / 2
     axes = len(basis.stretch)
     line = grid(chebyshev(len(basis.nodes)), axes - 1) if axes > 1 else torch.zeros(1, 0, dtype=times.dtype)
-    along = torch.cat([(basis.reach - float(t)) * line for t in times])
+    along = torch.cat([(basis.size.reach - float(t)) * line for t in times])
     t = times.repeat_interleave(len(line))
     across = torch.full((len(t), 1), float(wall.end), dtype=t.dtype)
     x = torch.cat([along[:, : wall.axis], across, along[:, wall.axis :]], dim=1)
@@ -125,7 +138,8 @@ def _wall(basis: Basis, wall: Wall, closed: tuple[tuple[bool, bool], ...], coupl
         if wall.kind == "dirichlet":
             return basis.even(x, t, rates=rates)
         slope = wall.end * basis.even(x, t, rates=rates, across=wall.axis)
-        slope = slope if wall.kind == "neumann" else slope + basis.even(x, t, rates=rates + 1)
+        if wall.kind == "absorbing":
+            slope = slope * speed(x)[:, None] + basis.even(x, t, rates=rates + 1)
         return slope / basis.size.bandwidth
 
     return torch.cat([condition(0), condition(-1)], dim=1) if coupled else condition(0)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .basis import Basis, Size, grid, make_basis
-from .local import Fit, Mirror, Terms, Wall, fit, make_terms
+from .geometry import SIGN, Patches
+from .local import Fit, Mirror, Wall, fit, make_terms
 from .statement import Kind, Statement
 
-REACH = 1.5
-"""Half-widths of the enlarged patch: a slab lasts no longer than the fastest wave takes for the difference."""
 SILENT = 1e-3
 """Patches whose data are below this part of the error that is aimed at, relative to the largest value, are left out."""
-SAME = 1e-13
+SAME = 1e-8
 FRESH = 24
 """Points of each patch at which jumps and residuals are looked at."""
-SIGN = {"dirichlet": -1.0, "neumann": 1.0, "absorbing": 1.0, "periodic": 1.0}
 
 
 @dataclass(frozen=True)
@@ -56,47 +53,42 @@ class Slab:
 class March:
     """The slabs of a statement, one at a time: what is held does not grow with the final time.
 
-    Data live on ``nodes^axes`` points of every patch enlarged by ``REACH``. Beyond sides with zero data the field is
+    Data live on ``nodes^axes`` points of every patch enlarged, and a slab lasts no longer than
+    the fastest wave takes to come in from there. Beyond sides with zero data the field is
     continued as an odd (Dirichlet) or even (Neumann) one, where the medium is constant; other sides are rows of the
     patches' systems. Equal patches share one factorization, made when the field first reaches them.
     """
 
     def __init__(self, statement: Statement, cut: Cut, seed: int, accuracy: float) -> None:
         self.statement, self.cut, self.accuracy = statement, cut, accuracy
-        bounds, count = statement.bounds, torch.tensor(cut.patches)
-        self.half = (bounds[:, 1] - bounds[:, 0]) / (2 * count)
-        self.smallest = float(self.half.min())
-        lines = [low + h * (2 * torch.arange(n) + 1) for low, h, n in zip(bounds[:, 0], self.half, cut.patches, strict=True)]
-        self.centers = torch.cartesian_prod(*lines).reshape(-1, len(count))
-        fine = torch.cartesian_prod(*[torch.linspace(*b, 200, dtype=torch.float64) for b in bounds]).reshape(-1, len(count))
-        speed = statement.speed(fine)
-        self.fastest = float(speed.max())
-        own = float(speed.max() - speed.min()) <= SAME * self.fastest
+        self.patches = patches = Patches(statement, cut.patches)
         first, last = statement.span
-        longest = (REACH - 1) * self.smallest / self.fastest
+        longest = (cut.size.reach - 1) * patches.unit
         self.slabs = max(cut.slabs, math.ceil((last - first) / longest - 1e-9))
         self.step = (last - first) / self.slabs
-        stretch = self.smallest / self.half
-        duration = self.step * self.fastest / self.smallest
-        self.basis = make_basis(cut.size, stretch, REACH, duration, float(speed.min()) / self.fastest, own, seed)
+        stretch = patches.half.min() / patches.half
+        slowest = patches.slowest / patches.fastest
+        self.basis = make_basis(cut.size, stretch, self.step / patches.unit, slowest, statement.uniform, seed)
         self.terms = make_terms(self.basis)
         self._hand_over = _HandOver(self.basis, cut.patches, statement.sides)
-        self._place = list(itertools.product(*(range(n) for n in cut.patches)))
         self._fits: dict[tuple[object, ...], Fit | Mirror] = {}
         self._class: dict[int, tuple[object, ...]] = {}
-        self._seen: dict[tuple[object, ...], list[tuple[Tensor, tuple[object, ...]]]] = {}
+        self._seen: dict[float, list[tuple[Tensor, int]]] = {}
 
     def __iter__(self) -> Iterator[Slab]:
-        u, v = self._initial()
+        u, v = self.patches.state(self.basis.data)
         first, last = self.statement.span
         floor = SILENT * self.accuracy * max(float(u.abs().max()), float(v.abs().max()) / self.cut.size.bandwidth)
-        fresh = _Fresh(self.basis)
-        before = torch.zeros(2 * FRESH, len(self.centers), dtype=u.dtype)
+        fresh, noise = _Fresh(self.basis), 0.0
+        before = torch.zeros(2 * FRESH, len(self.patches), dtype=u.dtype)
         for number in range(self.slabs):
+            # What is smaller than what earlier slabs changed is noise.
+            floor = max(floor, noise)
             loud = (u.abs().amax(0) > floor) | (v.abs().amax(0) > floor * self.cut.size.bandwidth)
             active = loud.nonzero()[:, 0]
             even, odd = self._coefficients(u, v, active)
             jump, rms = self._misfit(fresh, before, active, even, odd, number)
+            noise = max(noise, jump)
             weights = self.basis.travelling(even, odd)
             start = first + number * self.step
             end = last if number == self.slabs - 1 else start + self.step
@@ -105,29 +97,6 @@ class March:
                 before = torch.zeros_like(before)
                 before[:, active] = fresh.after(even, odd)
                 u, v = self._hand_over(even, odd, active)
-
-    def _initial(self) -> tuple[Tensor, Tensor]:
-        """``(data, patches)`` each: values, and rates in units of the smaller half-width over the largest speed."""
-        x, sign = self._reflected(self.basis.data)
-        u, v = self.statement.state(x)
-        u, v = u * sign, v * sign * (self.smallest / self.fastest)
-        shape = (len(self.centers), len(self.basis.data))
-        return u.reshape(shape).T.contiguous(), v.reshape(shape).T.contiguous()
-
-    def _reflected(self, local: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """``(patches * n, axes)`` points inside for ``(n, axes)`` local ones, and the field's sign beyond the sides."""
-        centers = self.centers if patches is None else self.centers[patches]
-        x = (centers[:, None] + self.half * local).reshape(-1, len(self.half))
-        sign = torch.ones(len(x), dtype=x.dtype)
-        columns = []
-        for column, (low, high), ends in zip(x.T, self.statement.bounds.tolist(), self.statement.sides, strict=True):
-            below, above = column < low, column > high
-            if ends[0] == "periodic":
-                columns.append(torch.where(below, column + high - low, torch.where(above, column - high + low, column)))
-                continue
-            columns.append(torch.where(below, 2 * low - column, torch.where(above, 2 * high - column, column)))
-            sign = torch.where(below, SIGN[ends[0]] * sign, torch.where(above, SIGN[ends[1]] * sign, sign))
-        return torch.stack(columns, dim=1), sign
 
     def _coefficients(self, u: Tensor, v: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
         """``(r, len(active))`` each: of the even and odd functions."""
@@ -144,10 +113,10 @@ class March:
     def _key(self, patch: int) -> tuple[object, ...]:
         """The class of a patch, with its fit made."""
         if patch not in self._class:
-            square, number = self._medium(patch)
+            speed, number = self._medium(patch)
             closed, walls = [], []
-            varies = float(square.max() - square.min()) > SAME
-            for axis, (place, count) in enumerate(zip(self._place[patch], self.cut.patches, strict=True)):
+            varies = float(speed.max() - speed.min()) > SAME * self.accuracy
+            for axis, (place, count) in enumerate(zip(self.patches.places[patch], self.cut.patches, strict=True)):
                 ends = []
                 for end, edge in enumerate((0, count - 1)):
                     kind = self.statement.sides[axis][end]
@@ -158,26 +127,30 @@ class March:
                 closed.append((ends[0], ends[1]))
             key = (number, tuple(walls))
             if key not in self._fits:
-                at = square[len(self.basis.data) :]
-                self._fits[key] = fit(self.terms, at, tuple(walls), tuple(closed))
+                self._fits[key] = fit(self.terms, self._speed(patch), tuple(walls), tuple(closed))
             self._class[patch] = key
         return self._class[patch]
 
     def _medium(self, patch: int) -> tuple[Tensor, int]:
-        """The squared speed where the patch has data and equation, and the number of the medium there."""
-        local = torch.cat([self.basis.data, self.terms.places])
-        if self.basis.own:
-            return torch.ones(len(local), dtype=local.dtype), 0
-        x, _ = self._reflected(local, torch.tensor([patch]))
-        square = (self.statement.speed(x) / self.fastest).square()
-        key = (round(float(square.sum()), 9),)
-        known = self._seen.setdefault(key, [])
+        """The speed where the patch has data and equation, and the number of the medium there."""
+        speed = self._speed(patch)(torch.cat([self.basis.data, self.terms.places]))
+        known = self._seen.setdefault(round(float(speed.mean()), 6), [])
         for other, number in known:
-            if float((other - square).abs().max()) <= SAME:
-                return square, number[0]  # type: ignore[return-value]
-        number = (sum(map(len, self._seen.values())),)
-        known.append((square, number))
-        return square, number[0]
+            if float((other - speed).abs().max()) <= SAME * self.accuracy:
+                return speed, number
+        known.append((speed, sum(map(len, self._seen.values()))))
+        return known[-1]
+
+    def _speed(self, patch: int) -> Callable[[Tensor], Tensor]:
+        """The speed at local places of a patch, in units of the largest."""
+        chosen = torch.tensor([patch])
+
+        def at(local: Tensor) -> Tensor:
+            if self.basis.own or not len(local):
+                return torch.ones(len(local), dtype=local.dtype)
+            return self.patches.speed(local, chosen)[:, 0]
+
+        return at
 
     def _misfit(
         self, fresh: _Fresh, before: Tensor, active: Tensor, even: Tensor, odd: Tensor, number: int
@@ -185,19 +158,15 @@ class March:
         now = torch.zeros_like(before)
         now[:, active] = fresh.start(even, odd)
         if number == 0:
-            x, _ = self._reflected(fresh.places)
-            u, v = self.statement.state(x)
-            shape = (len(self.centers), FRESH)
-            before = torch.cat([u.reshape(shape).T, v.reshape(shape).T * (self.smallest / self.fastest)])
+            before = torch.cat(self.patches.state(fresh.places))
         change = now - before
         change[FRESH:] /= self.cut.size.bandwidth
-        square = 2 * float(change.square().mean())
+        total = 2 * float(change.square().mean())
         if not self.basis.own and len(active):
-            x, _ = self._reflected(fresh.places, active)
-            speeds = (self.statement.speed(x) / self.fastest).square().reshape(len(active), FRESH).T
-            left = fresh.residual(speeds, even, odd) * self.basis.duration / self.cut.size.bandwidth
-            square += float(left.square().sum()) / (FRESH * len(self.centers))
-        return math.sqrt(square), float(now[:FRESH].square().mean().sqrt())
+            square = self.patches.speed(fresh.places, active).square()
+            left = fresh.residual(square, even, odd) * self.basis.duration / self.cut.size.bandwidth
+            total += float(left.square().sum()) / (FRESH * len(self.patches))
+        return math.sqrt(total), float(now[:FRESH].square().mean().sqrt())
 
 
 class _Fresh:

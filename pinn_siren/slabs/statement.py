@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -19,6 +20,8 @@ from ..problem import Problem
 
 Kind = Literal["dirichlet", "neumann", "absorbing", "periodic"]
 STEADY = 1e-12
+FINE = {1: 2001, 2: 201}
+"""Points an axis at which the medium is looked at, by the number of axes."""
 
 
 class NotCoveredError(ProblemError):
@@ -59,6 +62,20 @@ class Statement:
         if not bool((found > 0).all()):
             raise NotCoveredError("Slabs need a positive speed.")
         return found
+
+    @cached_property
+    def speeds(self) -> tuple[float, float]:
+        """The smallest and the largest speed, on a fine grid."""
+        count = FINE[len(self.axes)]
+        lines = [torch.linspace(low, high, count, dtype=torch.float64) for low, high in self.bounds.tolist()]
+        found = self.speed(torch.cartesian_prod(*lines).reshape(-1, len(lines)))
+        return float(found.min()), float(found.max())
+
+    @property
+    def uniform(self) -> bool:
+        """Whether the speed is constant."""
+        slowest, fastest = self.speeds
+        return fastest - slowest <= STEADY * fastest
 
     def state(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The initial value and rate at ``(n, space axes)`` points."""
