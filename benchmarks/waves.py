@@ -119,9 +119,7 @@ def cases() -> dict[str, Case]:
         conditions=[Dirichlet(0), Initial(lambda p: torch.exp(-((p.x + 0.3) ** 2 + p.y**2) / 0.045), rate=0)],
     )  # fmt: skip
     wide = Initial(lambda p: torch.exp(-((p.x + 0.3) ** 2) / (8 * NARROW)), rate=0)
-    jump = line(
-        0.6, speed=lambda p: torch.where(p.x < 0, 1.0, FAST).to(p.x.dtype), conditions=[Absorbing(), wide]
-    )
+    jump = line(0.6, speed=lambda p: torch.where(p.x < 0, 1.0, FAST).to(p.x.dtype), conditions=[Absorbing(), wide])
     return {
         "the paper's pulse, t = 0.4": Case(
             pulse, 1e-8, referred(pulse, fourier_wave, 32),

@@ -14,7 +14,12 @@ def pulse(p):
     return torch.exp(-(p.x**2 + p.y**2) / (2 * VARIANCE))
 
 
-def problem(end: float = 0.4):
+def problem(end: float = 0.4) -> Wave:
+    """The pulse in free space.
+
+    Args:
+        end: The final time; from about 0.9 on waves meet the sides.
+    """
     return Wave(
         domain=Box(x=(-1, 1), y=(-1, 1), t=(0, end)),
         speed=1.0,
