@@ -1,12 +1,15 @@
 """The eikonal statement around obstacles and from surfaces: what tells the right branch, and what is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from pinn_siren import Box, Disk, Eikonal, Points, Polygon, Sampler, Siren, Solution, solve
+from pinn_siren import Box, Disk, Eikonal, Points, Polygon, Sampler, Siren, Solution, solve, solve_reference
 from pinn_siren.errors import ProblemError
+from pinn_siren.files import load_problem
 from pinn_siren.jet import lift
 from pinn_siren.problem import record
 
@@ -125,6 +128,18 @@ def test_the_boundary_of_a_set_operation_is_a_surface_of_points():
     assert len(p) == 400 and torch.equal(value, p.x)
     edge = torch.minimum(p.space.norm(dim=1), (p.space - p.space.new_tensor((0.4, 0))).norm(dim=1))
     assert float((edge - 0.4).abs().max()) < 1e-12  # nothing of the seam inside
+
+
+def test_the_block_of_the_gallery_to_eight_digits_and_its_reference_beside_it():
+    problem = load_problem(Path(__file__).parent.parent / "problems" / "eikonal_3d.py")
+    solution = solve(problem, method="least-squares", tolerance=1e-8, seed=3, device="cpu", progress=False)
+    p = problem.domain.interior(2000, Sampler(torch.Generator().manual_seed(5)))
+    exact = problem.exact(p)
+    assert float((solution(p) - exact).norm() / exact.norm()) < 1e-8
+    reference = solve_reference(problem)
+    nodes = Points(problem.domain.axes, torch.from_numpy(reference.finest.nodes()))
+    off = reference.finest.values["u"].ravel() - problem.exact(nodes).numpy()
+    assert np.linalg.norm(off) / float(problem.exact(nodes).norm()) < reference.error
 
 
 def nowhere(p: Points) -> Tensor:

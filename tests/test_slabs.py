@@ -152,7 +152,8 @@ def test_even_and_odd_functions_satisfy_the_equation() -> None:
     t = 0.2 * (x[:, 2] + 1)
     direct = basis.even(x[:, :2], t) @ even + basis.even(x[:, :2], t, rates=-1) @ odd
     travelling = torch.sin(x @ waves.T + phases) @ weights
-    assert relative(travelling, direct[:, 0]) < 1e-7
+    # Weights of functions at the cut are 1e10 times larger than the field, and rounded as that.
+    assert relative(travelling, direct[:, 0]) < 1e-5
 
 
 def test_memory_does_not_grow_with_the_final_time() -> None:

@@ -16,6 +16,7 @@ FOLDER = Path(__file__).parent.parent / "problems"
 BANDS = {
     "allen_cahn": (1e-12, 1e-12, 1e-8, 1e-3),
     "eikonal": (1e-13, 1e-13, 1e-9, 5e-5),
+    "eikonal_3d": (1e-5, 1e-6, 1e-7, 1e-3),
     "elasticity": (2e-4, 5e-4, 2e-6, 5e-2),
     "plate": (5e-3, None, 5e-4, None),
     "poisson": (2e-7, 2e-8, 5e-7, 2e-2),
