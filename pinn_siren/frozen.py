@@ -1,9 +1,10 @@
-"""Frozen features for a problem: one layer over the domain, or patches of them."""
+"""Frozen features for a problem: one layer over the domain, patches of them, or slabs in time."""
 
 from __future__ import annotations
 
 import math
 import time
+from functools import partial
 
 import torch
 
@@ -15,14 +16,15 @@ from .optimizers.features import sine_features
 from .patches import FoundPatches, Patches, needs_patches, search_patches, search_patches_many
 from .problem import Problem
 from .scales import Scales
+from .slabs import FoundSlabs, needs_slabs, search_slabs
 from .system import System
 from .trainer import Trainer, Watch
 
 
 def find_frozen(
     trainer: Trainer, tolerance: float, deadline: float, watch: Watch | None, wanted: Patches | None = None
-) -> Found | FoundPatches:
-    """One layer, and patches where that would be too large or did not do; the better by its own estimate.
+) -> Found | FoundPatches | FoundSlabs:
+    """One layer, and patches or slabs where that would be too large or did not do; the better by its own estimate.
 
     Singular functions of the domain's corners stand beside the sines, at once where solutions are rough there for most
     data, else where one layer did not do without: smooth data leave convex corners smooth. The trainer's seconds grow
@@ -51,12 +53,13 @@ def find_frozen(
         trainer.seconds = before + time.perf_counter() - started
         return stated
     enough = ("tolerance", "rounding", "interrupted")
-    found: list[Found | FoundPatches] = []
-    if not needs_patches(problem, scales):
+    found: list[Found | FoundPatches | FoundSlabs] = []
+    if not needs_patches(problem, scales) and not needs_slabs(problem, scales):
         found.append(one_layer())
     if not found or found[0].end not in enough:
-        patches = trainer.ranks.once(lambda: search_patches(problem, scales, tolerance, seed, deadline))
-        found += [patches] if patches is not None else []
+        for local in (search_patches, search_slabs):
+            cut = trainer.ranks.once(partial(local, problem, scales, tolerance, seed, deadline))
+            found += [cut] if cut is not None else []
     if not found:
         found.append(one_layer())
     trainer.seconds = before + time.perf_counter() - started

@@ -22,6 +22,7 @@ from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
 from .shallow import train_shallow
+from .slabs import FoundSlabs
 from .solution import Solution
 from .trainer import Trainer, Watch
 
@@ -92,7 +93,7 @@ def solve(
         balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
         compile=compile,
     )  # fmt: skip
-    found: Found | FoundPatches | None = None
+    found: Found | FoundPatches | FoundSlabs | None = None
     fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
     if fields and not plan.stages:
         raise UsageError(

@@ -38,6 +38,7 @@ from .problem import Problem
 from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
 from .siren import count_parameters
+from .slabs import FoundSlabs
 from .solution import Provenance, Solution
 from .system import System
 from .unknowns import certain
@@ -222,7 +223,7 @@ class Trainer:
         self.outcomes.append((stage, outcome))
         return outcome
 
-    def adopt(self, found: Found | FoundPatches) -> None:
+    def adopt(self, found: Found | FoundPatches | FoundSlabs) -> None:
         """Take the features that a search found, with all conditions in the residual, for the solution."""
         sampler = self.objective.sampler
         problem = self.objective.system.problem
