@@ -38,6 +38,8 @@ BETTER = 0.9
 """A bandwidth is better where the residual at fresh points falls to this much."""
 NEEDED = 0.1
 """Corners are needed where their functions lower the residual to this much."""
+SMOOTH = 100.0
+"""Corners are not looked at where the second size lowers the residual by this much: what is rough there does not."""
 TRIES, AGAIN, LARGE = 7, 2, 1300
 """Bandwidths tried beside the first: with the first number of features, with the next ones, and up to how many
 unknowns at all."""
@@ -201,9 +203,10 @@ class Search:
         while True:
             if SAFETY * self.estimate(best) > self.tolerance:
                 best = self.climb(best)
-            if not rungs and self.spare is not None and SAFETY * self.estimate(best) > self.tolerance:
-                best = self._with_spare(best)
             rungs.append(best)
+            enough = SAFETY * self.estimate(best) <= self.tolerance
+            if self.spare is not None and not enough and len(rungs) == 2 and rungs[0].misfit < SMOOTH * best.misfit:
+                rungs[-1] = best = self._with_spare(best)
             if SAFETY * self.estimate(best) <= self.tolerance:
                 return "tolerance"
             if best.misfit <= FLOOR:
