@@ -162,12 +162,9 @@ def differences(case: Case, truth: Truth, order: int, budget: float) -> list[Run
         x, y = grid.coordinates.values()
         values, at = grid.values["u"], truth.points.T
         degree = 3 if order == 2 else 5
-        real, imag = (
-            RectBivariateSpline(x, y, part, kx=degree, ky=degree).ev(*at) for part in (values.real, values.imag)
-        )
-        runs.append(
-            Run(case.title, ORDERS[order], math.nan, relative(real + 1j * imag, truth), seconds, f"{cells}² cells")
-        )
+        splines = [RectBivariateSpline(x, y, part, kx=degree, ky=degree) for part in (values.real, values.imag)]
+        error = relative(splines[0].ev(*at) + 1j * splines[1].ev(*at), truth)
+        runs.append(Run(case.title, ORDERS[order], math.nan, error, seconds, f"{cells}² cells"))
     return runs
 
 
@@ -259,8 +256,8 @@ def main() -> None:
         if len(chosen) > 1:
             further.append(f"- {label}: seconds grow as k to the power {exponent(chosen):.2f}.")
     further.append(
-        f"- {platform.machine()} CPU, one thread, float64, torch {torch.__version__}; medians of {options.seeds} seeds. "
-        "Made by `python benchmarks/helmholtz.py`."
+        f"- {platform.machine()} CPU, one thread, float64, torch {torch.__version__}; "
+        f"medians of {options.seeds} seeds. Made by `python benchmarks/helmholtz.py`."
     )
     write_text(RESULT.with_suffix(".md"), table(runs, truths, further))
     draw(RESULT.with_suffix(".png"), runs)
