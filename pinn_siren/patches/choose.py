@@ -141,6 +141,21 @@ class Profile:
         source_tails, medium_tails = zip(*(self.known[axis, *i] for i in intervals), strict=True)
         return torch.stack(source_tails), torch.stack(medium_tails)
 
+    def in_layer(self, axis: int, x: Tensor) -> Tensor:
+        """``(m,)``: the wavenumber of the stretched coordinate at ascending places, 0 outside the absorbing layer.
+
+        A wave that has decayed may be resolved as much worse as it is small, twice: it decays again on its way back.
+        """
+        low, high = self.problems[0].physical_domain.bounds[self.box.axes[axis]]
+        pair = [x, torch.full_like(x, float(self.lines[self.box.axes[axis]].median()))]
+        at = torch.stack(pair if axis == 0 else pair[::-1], dim=1)
+        c = coefficients(self.problems, self.equations, Points(self.box.axes, at), torch.complex128)[0]
+        local = (c[:, 0] / c[:, 3 + 2 * axis]).sqrt()
+        loss = local.imag.abs() * (x[1] - x[0])
+        below, above = loss * (x < low), loss * (x > high)
+        decayed = below.flip(0).cumsum(0).flip(0) + above.cumsum(0)
+        return torch.where((x < low) | (x > high), local.abs() * torch.exp(-2 * decayed / POWER), 0.0)
+
     def width(self, axis: int) -> Tensor:
         """``(k,)``: the sources' widths along an axis: their integrals over their largest values."""
         low, high = self.box.bounds[self.box.axes[axis]]
@@ -164,13 +179,13 @@ def _breaks(profile: Profile, name: str, radians: float, degree: int, aim: float
         unresolved = _resolved(profile, axis, sorted(hard), degree, aim, DEEPEST)
     x = torch.linspace(low, high, FINE + 1, dtype=torch.float64)
     cells = _cells(low, high, COARSE)
-    wave = profile.wavenumber.amax(1 - axis)
-    nearest = torch.searchsorted(cells, x).clamp(0, COARSE - 1)
+    wave = torch.maximum(profile.wavenumber.amax(1 - axis), profile.in_layer(axis, cells))
+    nearest = ((x - low) / (high - low) * COARSE).long().clamp(0, COARSE - 1)
     # Neighbours too, so that no cell's edge is missed.
     wave = torch.nn.functional.max_pool1d(wave[None, None], 3, 1, 1)[0, 0]
     width = torch.minimum(radians / wave[nearest].clamp(min=1e-12), unresolved.width(x))
     width = _graded(width.clamp(max=(high - low) / 2), (high - low) / FINE)
-    ends = _spread(x, width, sorted(hard))
+    ends = _mirrored(_spread(x, width, sorted(hard)), hard)
     # Halving puts ends at places, such as a kink, that the patches' own ends may miss.
     medium = profile.tails(axis, list(itertools.pairwise(ends)))[1][:, degree]
     left = medium * (torch.tensor(ends, dtype=torch.float64).diff() / degree) ** 2
@@ -296,6 +311,15 @@ def _snapped(inner: Tensor, even: Tensor) -> Tensor:
         return even
     mirrored = 1 - inner.flip(0)
     return (inner + mirrored) / 2 if len(inner) and float((inner - mirrored).abs().max()) <= SNAP else inner
+
+
+def _mirrored(ends: tuple[float, ...], given: set[float]) -> tuple[float, ...]:
+    """Ends that lie symmetric in the box but for the steps of the search, made so, the given ones apart."""
+    line = torch.tensor(ends, dtype=torch.float64)
+    mirrored = line[0] + line[-1] - line.flip(0)
+    if float(((line - mirrored).abs()[1:] / line.diff()).max()) > 2 * SNAP:
+        return ends
+    return tuple(e if e in given else m for e, m in zip(ends, ((line + mirrored) / 2).tolist(), strict=True))
 
 
 def _at(values: Tensor, x: Tensor, y: Tensor) -> Tensor:
