@@ -53,6 +53,8 @@ def build_model(
     across = {a: scales.wavenumber[a] * scales.half_width[a] for a in axes}
     top = max(across.values())
     if network is None:
+        network = problem.own_network(dtype, torch.Generator().manual_seed(seed))
+    if network is None:
         outputs = count * (1 + problem.complex_valued)
         # A periodic axis is a circle, in two inputs.
         inputs = len(axes) + len(built.periodic)

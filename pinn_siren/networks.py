@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import UsageError, suggest
+from .hyper import HyperSiren
 from .patchwork import Patchwork
 from .singular import CornerSiren
 from .siren import Siren
@@ -200,7 +201,7 @@ def _positive(name: str, **sizes: int) -> None:
 
 OURS: dict[str, type[Any]] = {
     "siren": Siren, "mlp": MLP, "positional encoding": PositionalEncoding, "gaussian rbf": GaussianRBF,
-    "patchwork": Patchwork, "slabwork": Slabwork, "corner siren": CornerSiren,
+    "patchwork": Patchwork, "slabwork": Slabwork, "corner siren": CornerSiren, "hyper siren": HyperSiren,
 }  # fmt: skip
 TORCH: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Linear: ("in_features", "out_features"),

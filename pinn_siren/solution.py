@@ -275,7 +275,7 @@ class Solution:
     def _observe(self, values: Tensor) -> Tensor:
         if self.problem is not None:
             return self.problem.observe(values)
-        return values.min(dim=1, keepdim=True).values if self.shape.earliest else values
+        return values.min(dim=1, keepdim=True).values if self.shape.earliest else values[:, : len(self.shape.outputs)]
 
     def _points(self, points: Any) -> Points:
         axes, like = self.shape.domain.axes, self.model.center

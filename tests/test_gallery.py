@@ -9,7 +9,7 @@ from pinn_siren.files import load_problem
 
 FOLDER = Path(__file__).parent.parent / "problems"
 # Problems of data from files have tests of their own.
-SIGNALS = ("audio", "shape", "video")
+SIGNALS = ("audio", "function_space", "shape", "video")
 FILES = [path for path in sorted(FOLDER.glob("*.py")) if path.stem not in SIGNALS]
 
 # Observed order of the reference on its three grids, and the cap on its error bar.
