@@ -150,7 +150,7 @@ class Loop:
             self.checks.append(self.estimate)
             if SAFETY * self.estimate <= self.tolerance:
                 return self._end("tolerance", f"estimated error {self.estimate:.1e}", self.number)
-            if self.tolerance and self._stalled():
+            if self.tolerance and not self.stage.settles and self._stalled():
                 return self._end("stalled", f"stalled at an estimated error of {self.estimate:.1e}", self.number)
         if self.update is not None and self.update.done:
             self.estimate = self.objective.estimate()

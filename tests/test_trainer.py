@@ -211,6 +211,16 @@ def test_a_budget_that_comes_first_lowers_the_learning_rate_to_its_end(poisson, 
     assert ample.noted == whole.noted and whole.noted[-1] < 0.011 * whole.lr
 
 
+def test_a_falling_rate_is_waited_for_and_a_constant_one_stalls(poisson, monkeypatch):
+    monkeypatch.setattr(loop, "STALL_CHECKS", 2)
+    ends = {}
+    for schedule in ("constant", "cosine"):
+        stage = Adam(steps=400, lr=1e-12, schedule=schedule)
+        ends[schedule] = small(poisson).run(stage, tolerance=1e-9)
+    assert ends["constant"].end == "stalled" and ends["constant"].steps == 300
+    assert ends["cosine"].end == "steps"
+
+
 def test_a_budget_and_a_tolerance_end_a_stage(poisson):
     trainer = small(poisson)
     assert trainer.run(Adam(steps=10_000), budget=0.3).end == "budget"

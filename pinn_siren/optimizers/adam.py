@@ -41,6 +41,11 @@ class Adam(Stage):
                 f"Adam's schedule is one of {', '.join(known)}; got {self.schedule!r}.{suggest(self.schedule, known)}"
             )
 
+    @property
+    def settles(self) -> bool:
+        """With a falling rate: what hovers at a high one comes down at the end."""
+        return self.schedule != "constant"
+
     def rate(self, step: int, end: float) -> float:
         """The learning rate of a step, of ``end`` altogether."""
         if step < self.warmup:

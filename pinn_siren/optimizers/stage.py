@@ -63,6 +63,11 @@ class Stage(ABC):
         """After how many steps the losses are recorded, and the error is estimated."""
         return 10, 100
 
+    @property
+    def settles(self) -> bool:
+        """Whether steps become smaller towards the end, so that no stall before it is one."""
+        return False
+
     def prepare(self, objective: Objective) -> None:  # noqa: B027
         """Change the network before the stage; nothing unless a stage says otherwise."""
 
