@@ -45,14 +45,23 @@ class StatementWarning(UserWarning):
 
 def check(problem: Problem) -> None:
     """Every check of a problem. Takes well under a second."""
+    for message in doubts(problem):
+        warnings.warn(message, StatementWarning, stacklevel=4)
+
+
+def doubts(problem: Problem, trial: bool = True) -> Iterator[str]:
+    """Every check: what may be a mistake, said. ``trial``: with the tiny reference solve.
+
+    Raises ``ProblemError`` for what cannot be meant.
+    """
     sampler = Sampler(torch.Generator().manual_seed(20_011))
     for examine in (
         names, weights, coefficients, jumps, initial_rate, repeated, crowded, assigned, dependent, pointwise,
     ):  # fmt: skip
-        examine(problem, sampler)
+        if trial or examine is not assigned:
+            examine(problem, sampler)
     for warn in (exact_solution, corners, resonance, layer, constant, bare):
-        for message in warn(problem, sampler):
-            warnings.warn(message, StatementWarning, stacklevel=4)
+        yield from warn(problem, sampler)
 
 
 def coefficients(problem: Problem, sampler: Sampler) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import math
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,8 +17,8 @@ from torch import Tensor
 from .ansatz.derive import BuiltIn
 from .bandwidth import ROUNDING, Found, Search
 from .build import build_model, zero_mean
-from .check import check
-from .errors import UsageError, expect_positive, expect_whole, suggest
+from .check import StatementWarning, doubts
+from .errors import ProblemError, UsageError, expect_positive, expect_whole, suggest
 from .model import Model
 from .optimizers.by_qr import solve as solve_system
 from .optimizers.design import Design, design, put
@@ -36,6 +37,10 @@ METHODS = ("auto", "least-squares")
 AT_ONCE = 256
 """Right-hand sides of one factorization that are solved for at once."""
 ITERATIONS = 20
+SHOWN = 5
+"""Numbers of problems that a warning lists at most."""
+PLACES = ("on", "axis", "output")
+"""What says where a condition holds."""
 
 
 def solve_many(
@@ -52,7 +57,7 @@ def solve_many(
     the same operator, such as many sources, share a factorization: ``min |A X - B|``, a column of ``B`` each; the
     operator is recognized by its coefficients at the collocation points. What the shared features leave above
     ``tolerance`` is solved by ``solve``, and so is all of it where features do not reach it; nothing is trained
-    together. Of a statement's checks, those that take a reference solve are made for the first problem. Each solution
+    together. Every statement is checked; errors and warnings say the numbers of the problems, from 1. Each solution
     has its own report; its ``seconds`` are an equal share of all. With ``progress`` one line says how many a second.
 
     Raises ``UsageError`` for problems that are not of one kind, or another method; ``ProblemError`` for a wrong
@@ -67,8 +72,7 @@ def solve_many(
         )
     _expect_one_kind(problems)
     started = time.perf_counter()
-    check(problems[0])
-    scales = [measure_scales(problem) for problem in problems]
+    scales = _stated(problems)
     batch = _Batch(list(problems), _common(scales), tolerance, seed)
     hardest = max(range(len(problems)), key=lambda i: math.prod(scales[i].wavenumber.values()))
     found = None if needs_patches(problems[hardest], batch.scales) else batch.search(hardest)
@@ -80,7 +84,7 @@ def solve_many(
     solutions = [
         batch.solution(i, found, estimates[i], share)
         if found is not None and i in set(shared)
-        else solve(problem, method=method, tolerance=tolerance, seed=seed, progress=False)
+        else _alone(problem, method, tolerance, seed)
         for i, problem in enumerate(problems)
     ]
     if progress:
@@ -169,6 +173,31 @@ def _expect_one_kind(problems: Sequence[Problem]) -> None:
             raise UsageError(
                 f"solve_many takes no signals and no problems with unknowns, as number {number} is: call solve."
             )
+
+
+def _stated(problems: Sequence[Problem]) -> list[Scales]:
+    """Check every statement, and measure its scales; the trial solve once for the same kinds of conditions."""
+    found, said, tried = list[Scales](), dict[str, list[str]](), set[str]()
+    for number, problem in enumerate(problems, 1):
+        kinds = str([(type(c).__name__, *(getattr(c, name, None) for name in PLACES)) for c in problem.conditions])
+        try:
+            for message in doubts(problem, kinds not in tried):
+                said.setdefault(message, []).append(str(number))
+            found.append(measure_scales(problem))
+        except ProblemError as error:
+            raise type(error)(f"Problem number {number}: {error}") from error
+        tried.add(kinds)
+    for message, numbers in said.items():
+        which = f"{len(numbers)} of {len(problems)} problems, number {', '.join(numbers[:SHOWN])}"
+        warnings.warn(f"{which}{', ...' if len(numbers) > SHOWN else ''}: {message}", StatementWarning, stacklevel=3)
+    return found
+
+
+def _alone(problem: Problem, method: str, tolerance: float, seed: int) -> Solution:
+    with warnings.catch_warnings():
+        # What may be a mistake was said.
+        warnings.simplefilter("ignore", StatementWarning)
+        return solve(problem, method=method, tolerance=tolerance, seed=seed, progress=False)
 
 
 def _common(scales: list[Scales]) -> Scales:

@@ -25,12 +25,13 @@ T = TypeVar("T")
 
 
 def free_bytes(device: torch.device | str = "cpu") -> int:
-    """Bytes that are free on a device: of CUDA with what torch keeps unused, else of the host."""
+    """Bytes that are free on a device: of CUDA with what torch keeps unused; else of the host, an equal part for each
+    process that torchrun started on it."""
     device = torch.device(device)
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + kept
-    return max(0, min(_host(), _container()))
+    return max(0, min(_host(), _container())) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def allowed_bytes(device: torch.device | str = "cpu", share: float = SHARE) -> int:

@@ -12,6 +12,7 @@ from .conditions import Constraint
 from .domains import Sampler
 from .errors import ResidualError
 from .jet import Jet, Plan, make_plan
+from .memory import Chunks
 from .model import Model
 from .parallel import ALONE, Ranks
 from .points import Points
@@ -23,7 +24,7 @@ class System:
     """The constraints ``C_m = 0`` of a problem, and the derivatives that each was found to need so far.
 
     ``held``: names of the constraints that are built into the model, and so are left out; ``ranks``: the processes that
-    share the points of every evaluation.
+    share the points of every evaluation; ``pieces``: how many points of a constraint fit the memory at once.
     """
 
     problem: Problem
@@ -31,6 +32,7 @@ class System:
     ranks: Ranks = ALONE
     constraints: list[Constraint] = field(init=False)
     asked: dict[str, frozenset[str]] = field(init=False)
+    pieces: dict[str, Chunks] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.constraints = [c for c in self.problem.constraints() if c.name not in self.held]

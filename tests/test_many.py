@@ -1,11 +1,14 @@
 """Many problems of one kind in one run: exact solutions, and the answers of solve one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from pinn_siren import Box, Dirichlet, Helmholtz, Poisson, Problem, Solution, Unknown, many, solve, solve_many
-from pinn_siren.errors import UsageError
+from pinn_siren.check import StatementWarning
+from pinn_siren.errors import ProblemError, UsageError
 
 SQUARE = Box(x=(0, 1), y=(0, 1))
 GRID = np.stack(np.meshgrid(*[np.linspace(0.03, 0.97, 21)] * 2), axis=-1).reshape(-1, 2)
@@ -120,6 +123,27 @@ def test_each_has_its_own_report_and_files(tmp_path):
 def test_wrong_problems_are_said(problems, said):
     with pytest.raises(UsageError, match=said):
         solve_many(problems)
+
+
+WRONG = {
+    "source": {"source": lambda p: p.x[:3]},
+    "data": {"conditions": [Dirichlet(float("nan"))]},
+    "missing side": {"conditions": [Dirichlet(0, on="left")]},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_statement_is_said_with_its_number(name):
+    with pytest.raises(ProblemError, match="Problem number 3: "):
+        solve_many([source(1), source(2), replace(source(1), exact=None, **WRONG[name])], progress=False)
+
+
+def test_what_may_be_a_mistake_is_said_once_with_the_numbers():
+    """An exact solution that misses the boundary values, of two problems of three."""
+    off = [Poisson(domain=SQUARE, source=0.0, conditions=[Dirichlet(0)], exact=lambda p: p.x) for _ in range(2)]
+    with pytest.warns(StatementWarning, match="2 of 3 problems, number 2, 3: exact does not satisfy") as said:
+        solve_many([source(1), *off], tolerance=1e-2, progress=False)
+    assert len(said) == 1
 
 
 def test_other_methods_are_said():

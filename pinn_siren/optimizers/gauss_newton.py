@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,10 +13,12 @@ from torch import Tensor
 from ..domains import Sampler
 from ..errors import ResidualError, UsageError, expect_whole
 from ..loss import Objective
+from ..memory import ran_out
 from ..siren import Siren, widened
-from .damped import Damped, damped
+from .damped import Damped
 from .jacobian import Rows
 from .stage import Stage, Update
+from .ways import Ways
 
 FIRST, EASIER, HARDER = 1e-3, 20.0, 2.0
 """The first damping, of the largest eigenvalue; by what it falls after a step, and rises after a refused one."""
@@ -47,8 +50,10 @@ class GaussNewton(Stage):
     ones, the best after a few steps goes on. ``wider``: by how many neurons a ``Siren``'s layers are widened first, its
     function unchanged. ``patience``: the stage ends where the held-out residual has not halved in so many steps.
 
-    With fewer rows than parameters the step is the shortest one; where no triangle fits the memory, conjugate
-    gradients find it. In float32 it ends near 1e-4.
+    With fewer rows than parameters the step is the shortest one. Where half of the free memory does not hold the
+    derivative, a triangle takes up its rows; where it holds no triangle, preconditioned LSQR finds the step. If memory
+    runs out after all, fewer points are taken at once, or the next of these ways, with one line saying so. In float32
+    it ends near 1e-4.
     """
 
     steps: int = 1000
@@ -140,6 +145,7 @@ class Descent:
     def __init__(self, objective: Objective, stage: GaussNewton) -> None:
         self.objective, self.stage = objective, stage
         self.end, self.grown = "", False
+        self.ways = Ways()
         size = Rows(objective, {}).size
         wanted = _counts(objective, stage.density * size)
         # A run that goes on has its points already, doubled perhaps.
@@ -170,10 +176,22 @@ class Descent:
         return torch.tensor(loss)
 
     def _step(self, run: Run) -> float:
+        """One step, held in less memory where it ran out; the loss before it."""
+        while True:
+            try:
+                return self._stepped(run)
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out(error):
+                    raise
+                said = " ".join(str(error).split())
+            # What the failed step held is free only now, after its traceback.
+            self.ways.smaller(said, self.objective.system.ranks)
+
+    def _stepped(self, run: Run) -> float:
         rows = Rows(self.objective, self.objective.points)
         ranks = self.objective.system.ranks
         count = int(ranks.sum(torch.tensor(len(rows.at(run.theta)))))
-        problem = damped(rows.chunks, count, rows.size, ranks=ranks)
+        problem = self.ways.damped(partial(rows.chunks, run.theta), count, rows.size, rows.device, ranks)
         loss = rows.total(problem.right)
         if not (math.isfinite(loss) and math.isfinite(problem.top)):
             raise ResidualError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,13 +22,16 @@ from ..errors import UsageError
 from ..jet import Jet, Linearization, Plan, linearize
 from ..jet.rules import Product, watch
 from ..loss import Objective
+from ..memory import Chunks, rows_within
 from ..model import Model
 from ..points import Points
 from ..problem import record
 from ..system import System, checked
 
 CHUNK = 2**24
-"""Numbers of the Jacobian that are made at once."""
+"""Numbers of the Jacobian that are made at once, where they fit the memory."""
+LIVE = 4
+"""How often they are in memory, with what makes them."""
 FEW = 32
 """Points at once where a parameter is used outside of linear maps: each of them takes a backward pass of its own."""
 
@@ -64,6 +68,11 @@ class Rows:
         object.__setattr__(self, "parameters", found)
 
     @property
+    def device(self) -> torch.device:
+        """Where the rows are made."""
+        return self.parameters[0].device
+
+    @property
     def size(self) -> int:
         """The number of parameters."""
         return sum(p.numel() for p in self.parameters)
@@ -80,33 +89,50 @@ class Rows:
     @torch.no_grad()
     def values(self) -> Tensor:
         """``(rows,)``: the vector at the network as it is."""
-        system, found = self.objective.system, [self.objective.model.center.new_zeros(0)]
+        found = [self.objective.model.center.new_zeros(0)]
         for c, points, total in self._own():
-            parts = system.share_of_parts(c, points, self.objective.model)
-            split = [half for p in parts for half in ((p.real, p.imag) if p.is_complex() else (p,))]
-            numbers = [i for i, p in enumerate(parts) for _ in range(1 + p.is_complex())]
-            rows = torch.stack(split, dim=1) * self._factors(c, numbers, total)
+            rows = torch.cat(list(self._pieces(c).over(len(points[0]), partial(self._values, c, points, total))))
             found.append((rows.mean(0) if c.reduce == "mean" else rows).reshape(-1))
         return torch.cat(found)
 
-    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The vector ``(n,)`` and its derivative ``(n, P)``, some rows at a time, in order."""
-        system, model = self.objective.system, self.objective.model
+    def _values(self, c: Constraint, points: list[Points], total: int, cut: slice) -> Tensor:
+        """``(n, R)`` at some of a constraint's points."""
+        parts = self.objective.system.share_of_parts(c, [p[cut] for p in points], self.objective.model)
+        split = [half for p in parts for half in ((p.real, p.imag) if p.is_complex() else (p,))]
+        numbers = [i for i, p in enumerate(parts) for _ in range(1 + p.is_complex())]
+        return torch.stack(split, dim=1) * self._factors(c, numbers, total)
+
+    def chunks(self, theta: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The vector ``(n,)`` and its derivative ``(n, P)`` at ``theta``, which stays set, some rows at a time."""
+        vector_to_parameters(theta, self.parameters)
         for c, points, total in self._own():
-            whole = len(points[0])
-            step = max(1, CHUNK // self.size)
-            parts: list[tuple[Tensor, Tensor]] = []
-            for start in range(0, whole, step):
-                cut = [p[start : start + step] for p in points]
-                values, slopes, numbers = point_rows(system, c, cut, model, self.parameters)
-                factors = self._factors(c, numbers, total)
-                values, slopes = values * factors, slopes.mul_(factors[:, None])
-                if c.reduce == "mean":
-                    parts.append((values.sum(0) / whole, slopes.sum(0) / whole))
-                else:
+            found = self._pieces(c).over(len(points[0]), partial(self._rows, c, points, total))
+            if c.reduce == "mean":
+                parts = list(found)
+                yield torch.stack([v.sum(0) for v, _ in parts]).sum(0), torch.stack([s.sum(0) for _, s in parts]).sum(0)
+            else:
+                for values, slopes in found:
                     yield values.reshape(-1), slopes.reshape(-1, self.size)
-            if parts:
-                yield torch.stack([v for v, _ in parts]).sum(0), torch.stack([s for _, s in parts]).sum(0)
+
+    def _rows(self, c: Constraint, points: list[Points], total: int, cut: slice) -> tuple[Tensor, Tensor]:
+        """``(n, R)`` and ``(n, R, P)`` at some of a constraint's points; where it is on a mean their share in it,
+        ``(1, ...)``."""
+        model, whole = self.objective.model, len(points[0])
+        values, slopes, numbers = point_rows(self.objective.system, c, [p[cut] for p in points], model, self.parameters)
+        factors = self._factors(c, numbers, total)
+        values, slopes = values * factors, slopes.mul_(factors[:, None])
+        if c.reduce == "mean":
+            return values.sum(0, keepdim=True) / whole, slopes.sum(0, keepdim=True) / whole
+        return values, slopes
+
+    def _pieces(self, c: Constraint) -> Chunks:
+        """How many points are taken at once: kept with the system, so that what did not fit is not tried again."""
+        kept = self.objective.system.pieces.setdefault(c.name, Chunks(f"points of {c.name!r}", 1))
+        model = self.objective.model
+        bytes_a_point = LIVE * len(model.fields) * (1 + model.complex_valued) * self.size * model.center.dtype.itemsize
+        fit = max(1, min(CHUNK // self.size, rows_within(self.device, bytes_a_point)))
+        kept.rows = min(kept.rows, fit) if kept.halvings else fit
+        return kept
 
     def total(self, rows: Tensor) -> float:
         """``|r|^2`` of the rows of all processes."""
