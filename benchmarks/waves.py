@@ -116,7 +116,7 @@ def cases() -> dict[str, Case]:
     crossings = line(20.0)
     membrane = Wave(
         domain=Box(x=(-1, 1), y=(-1, 1), t=(0, 20)), speed=1.0,
-        conditions=[Dirichlet(0), Initial(lambda p: torch.exp(-((p.x + 0.3) ** 2 + p.y**2) / 0.045), rate=0)],
+        conditions=[Dirichlet(0), Initial(lambda p: torch.exp(-((p.x + 0.2) ** 2 + p.y**2) / 0.02), rate=0)],
     )  # fmt: skip
     wide = Initial(lambda p: torch.exp(-((p.x + 0.3) ** 2) / (8 * NARROW)), rate=0)
     jump = line(0.6, speed=lambda p: torch.where(p.x < 0, 1.0, FAST).to(p.x.dtype), conditions=[Absorbing(), wide])

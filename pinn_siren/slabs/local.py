@@ -31,11 +31,12 @@ class Wall:
 class Mirror:
     """No system: the even functions' own orthonormal values take the state."""
 
-    values: Tensor
+    basis: Basis
 
     def __call__(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """``(data, patches)`` values and rates to ``(r, patches)`` coefficients of even and odd functions."""
-        return self.values.T @ u, self.values.T @ v
+        even, odd = self.basis.project(torch.hstack([u, v])).chunk(2, dim=1)
+        return even, odd
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ def fit(
     """
     basis = terms.basis
     if basis.own and not walls and not any(any(ends) for ends in closed):
-        return Mirror(basis.values)
+        return Mirror(basis)
     taken, inside = _within(basis.data, closed), _within(terms.places, closed)
     coupled = any(w.kind == "absorbing" for w in walls)
     rows = [basis.values[taken]]

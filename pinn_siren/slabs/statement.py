@@ -19,7 +19,7 @@ from ..points import TIME, Points
 from ..problem import Problem
 
 Kind = Literal["dirichlet", "neumann", "absorbing", "periodic"]
-STEADY = 1e-12
+STEADY, SILENCE = 1e-12, 1e-14
 FINE = {1: 2001, 2: 201}
 """Points an axis at which the medium is looked at, by the number of axes."""
 
@@ -81,6 +81,23 @@ class Statement:
         """The initial value and rate at ``(n, space axes)`` points."""
         p = self.points(x, self.span[0])
         return values(self.value, p, "Initial value"), values(self.rate, p, "Initial rate")
+
+    @cached_property
+    def support(self) -> Tensor:
+        """``(space axes, 2)``: what holds the initial state, but for ``SILENCE`` of its largest values."""
+        low, high = self.bounds.T
+        count = FINE[len(self.axes)]
+        lines = [torch.linspace(a, b, count, dtype=torch.float64) for a, b in self.bounds.tolist()]
+        sizes = [part.abs() for part in self.state(torch.cartesian_prod(*lines).reshape(-1, len(lines)))]
+        loud = torch.stack([s > SILENCE * s.max() for s in sizes]).any(0).reshape([count] * len(lines))
+        found = []
+        for axis in range(len(lines)):
+            other = [i for i in range(len(lines)) if i != axis]
+            on = (loud.any(other[0]) if other else loud).nonzero()[:, 0]
+            # A point further, since the lines are looked at between these.
+            found.append([max(int(on[0]) - 1, 0), min(int(on[-1]) + 1, count - 1)] if len(on) else [0, 0])
+        share = torch.tensor(found, dtype=torch.float64) / (count - 1)
+        return low[:, None] + share * (high - low)[:, None]
 
     def points(self, x: Tensor, time: float) -> Points:
         """Points of the box at a time."""
