@@ -139,7 +139,7 @@ def cases() -> dict[str, Case]:
             {"spectral elements": ((32, 64), by(spectral_wave, lens)), "leapfrog": ((128, 256), leapfrog(lens))},
         ),
         "speed jumps from 1 to 2, 1+1": Case(
-            jump, 1e-3, known(jump, through_a_jump),
+            jump, 1e-6, known(jump, through_a_jump),
             {"spectral elements": ((160,), by(spectral_wave, jump)), "leapfrog": ((800, 3200), leapfrog(jump))},
         ),
     }  # fmt: skip

@@ -18,7 +18,8 @@ SPREAD = 0.2
 class Size:
     """``pairs`` of a sine and a cosine up to ``bandwidth`` radians a half-width, fitted to ``nodes`` values an axis of
     the patch enlarged by ``reach``; in media that vary, ``levels`` of the slab, on each of which are ``inner`` nodes an
-    axis. Singular values below ``cut`` of the largest are left out: with 1e-12 marching is unstable."""
+    axis. Singular values below ``cut`` of the largest are left out: with 1e-12 marching is unstable. ``equation``: the
+    weight of its rows, divided by the squared bandwidth."""
 
     pairs: int
     bandwidth: float
@@ -27,6 +28,7 @@ class Size:
     inner: int = 14
     reach: float = 1.5
     cut: float = 1e-10
+    equation: float = 30.0
 
 
 MIX = {
@@ -139,16 +141,21 @@ class Basis:
         return torch.cat([part.values.T @ some for part, some in zip(self.parities, folded, strict=True)])
 
 
-def make_basis(size: Size, stretch: Tensor, duration: float, slowest: float, own: bool, seed: int) -> Basis:
-    """The functions of a slab. ``slowest``: the smallest speed in units of the largest; ``own``: they satisfy the
-    equation at the largest, else their frequencies are spread over all speeds, and ``SPREAD`` beyond."""
+def make_basis(size: Size, stretch: Tensor, duration: float, speeds: Tensor, varies: bool, seed: int) -> Basis:
+    """The functions of a slab. ``speeds``: those of the medium, in units of the largest: of one alone, the functions
+    satisfy the equation; of several pieces, some do in each. Where the medium ``varies`` in between, frequencies are
+    spread over all speeds, and ``SPREAD`` beyond."""
     waves, share = _draw(size, len(stretch), seed)
     nodes, omega = size.reach * chebyshev(size.nodes), (waves * stretch).norm(dim=1)
+    own = len(speeds) == 1
     if own:
         parities, transform, values = spatial(size, len(stretch), seed)
         return Basis(waves, omega, stretch, transform, values, nodes, duration, size, own, parities)
-    least = (1 - SPREAD) * slowest
-    omega = omega * (least + (1 + SPREAD - least) * share)
+    if varies:
+        least = (1 - SPREAD) * float(speeds.min())
+        omega = omega * (least + (1 + SPREAD - least) * share)
+    else:
+        omega = omega * speeds[(share * len(speeds)).long()]
     whole = torch.eye(2 * size.pairs, dtype=torch.float64)
     raw = Basis(waves, omega, stretch, whole, whole, nodes, duration, size, own)
     inner, later = cone(raw)

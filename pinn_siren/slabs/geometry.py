@@ -59,6 +59,12 @@ class Patches:
                 held &= self.centers[:, i] - reach * self.half[i] <= high
         return held.nonzero()[:, 0]
 
+    def joints(self, patch: int) -> list[int]:
+        """The ends, -1 or 1, of a patch of a line at which the speed jumps."""
+        ends = [(end, self.centers[patch, 0] + end * self.half[0]) for end in (-1, 1)]
+        near = 1e-6 * self.half[0]
+        return [e for e, x in ends if bool(((self.statement.jumps - x).abs() < near).any())]
+
     def state(self, local: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``(n, patches)`` each at ``(n, axes)`` local places: the initial values, and the rates times ``unit``."""
         x, sign = self.points(local, patches)

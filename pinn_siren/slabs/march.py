@@ -16,7 +16,7 @@ from .statement import Kind, Statement
 
 SILENT = 1e-3
 """Patches whose data are below this part of the error that is aimed at, relative to the largest value, are left out."""
-SAME = 1e-8
+SAME = 1e-4
 FRESH = 24
 """Points of each patch at which jumps and residuals are looked at."""
 
@@ -67,8 +67,8 @@ class March:
         self.slabs = max(cut.slabs, math.ceil((last - first) / longest - 1e-9))
         self.step = (last - first) / self.slabs
         stretch = patches.half.min() / patches.half
-        slowest = patches.slowest / patches.fastest
-        self.basis = make_basis(cut.size, stretch, self.step / patches.unit, slowest, statement.uniform, seed)
+        speeds = statement.pieces / patches.fastest
+        self.basis = make_basis(cut.size, stretch, self.step / patches.unit, speeds, statement.kind == "varies", seed)
         self.terms = make_terms(self.basis)
         self._hand_over = _HandOver(self.basis, cut.patches, statement.sides)
         self._fits: dict[tuple[object, ...], Fit | Mirror] = {}
@@ -125,6 +125,7 @@ class March:
                     if place == edge and learned:
                         walls.append(Wall(axis, 2 * end - 1, kind))
                 closed.append((ends[0], ends[1]))
+            walls += [Wall(0, end, "joint") for end in self.patches.joints(patch)]
             key = (number, tuple(walls))
             if key not in self._fits:
                 self._fits[key] = fit(self.terms, self._speed(patch), tuple(walls), tuple(closed))

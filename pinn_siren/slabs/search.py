@@ -25,24 +25,29 @@ from .march import FRESH, Cut, March, Slab
 from .statement import NotCoveredError, Statement, read
 
 SIZES = {
-    (1, True): Size(60, 12.0, 40),
-    (2, True): Size(400, 13.0, 30, reach=1.45),
-    (1, False): Size(60, 8.0, 36, levels=8, inner=30, cut=1e-9),
-    (2, False): Size(200, 5.0, 20, levels=4, inner=14, reach=1.35, cut=1e-8),
+    (1, "uniform"): Size(60, 12.0, 40),
+    (2, "uniform"): Size(400, 13.0, 30, reach=1.45),
+    (1, "pieces"): Size(80, 8.0, 60, levels=8, inner=60, cut=1e-9, equation=1.0),
+    (1, "varies"): Size(60, 8.0, 36, levels=8, inner=30, cut=1e-9),
+    (2, "varies"): Size(140, 3.5, 16, levels=4, inner=11, reach=1.35, cut=1e-9),
 }
-"""By the number of space axes, and whether the features satisfy the equation: the medium is constant."""
+"""By the number of space axes and the kind of medium."""
+LEAVING = Size(200, 8.0, 22, cut=1e-9)
+"""In two dimensions where waves reach an absorbing side: the systems of its patches grow with the cube of the size."""
 FEWEST, FINER, COARSER = 3, 1.25, 0.7
 """Patches along the longest side at least; the factors from one number to the next, and to the attempt that tells how
 errors follow from jumps."""
 MOST = 4e7
 """Numbers that a network holds at most."""
 SEEN = 1000
-CAUTION, WORSE, LEAST_RATIO, ALONE = 2.0, 3.0, 0.05, 1.0
-"""The error estimate: twice the misfit times the ratio of error to misfit of a worse attempt, not below the least; of
-one attempt alone, this many times its misfit (measured: errors of 0.1 to 0.8 of it)."""
-START = 0.3
-"""Of the tolerance over the number of slabs: what the patches may leave of the initial state."""
-BISECTIONS = 3
+CAUTION, WORSE, LEAST_RATIO = 2.0, 3.0, 0.05
+"""The error estimate: twice the misfit times the ratio of error to misfit of a worse attempt, not below the least."""
+ALONE = {"uniform": 1.0, "pieces": 2.0, "varies": 0.4}
+"""Of one attempt alone, the estimate is this many times its misfit (measured: errors of 0.1 to 0.8, of 0.1 to 1.9, and
+of 0.05 to 0.2)."""
+START = {"uniform": 0.3, "pieces": 0.3, "varies": 2.0}
+"""Of the tolerance over the number of slabs: what patches may leave of the initial state."""
+BISECTIONS, ALIGNED = 3, 1e-9
 GROWN = 100.0
 """An attempt whose jumps grow by this much, and above the tolerance, is not stable."""
 PER_VOLUME, LARGE = 0.3, 100
@@ -173,7 +178,8 @@ class Search:
         slabs = (last - first) / ((cut.size.reach - 1) * patches.unit)
         if slabs * len(patches) * 4 * cut.size.pairs > MOST:
             return True
-        return self._left(patches, cut.size) <= START * self.tolerance * float(self._state_size) / max(slabs, 1.0)
+        aim = START[self.statement.kind] * self.tolerance / max(slabs, 1.0)
+        return self._left(patches, cut.size) <= aim * float(self._state_size)
 
     def _left(self, patches: Patches, size: Size) -> float:
         """What the functions in space leave of the initial state at fresh points, as ``Slab.jump``."""
@@ -195,10 +201,29 @@ class Search:
         size = (u.square().mean() + (v / (wavenumber * speed)).square().mean()).sqrt()
         return size if float(size) > 0 else torch.ones(())
 
+    @cached_property
+    def _size(self) -> Size:
+        s = self.statement
+        if len(s.axes) == 2 and s.uniform:
+            reach = s.speeds[1] * (s.span[1] - s.span[0])
+            low, high = (s.support + reach * torch.tensor([-1.0, 1.0])).T
+            out = torch.stack([low < s.bounds[:, 0], high > s.bounds[:, 1]], dim=1).tolist()
+            ends = [(kind, met) for kinds, mets in zip(s.sides, out, strict=True)
+                    for kind, met in zip(kinds, mets, strict=True)]  # fmt: skip
+            if any(kind == "absorbing" and met for kind, met in ends):
+                return LEAVING
+        return SIZES[len(s.axes), s.kind]
+
     def _cut(self, count: float) -> Cut:
         lengths = self.statement.bounds[:, 1] - self.statement.bounds[:, 0]
-        patches = tuple(max(2, math.ceil(count * float(length / lengths.max()) - 1e-9)) for length in lengths)
-        return Cut(patches, SIZES[len(patches), self.statement.uniform])
+        patches = [max(2, math.ceil(count * float(length / lengths.max()) - 1e-9)) for length in lengths]
+        places = (self.statement.jumps - self.statement.bounds[0, 0]) / lengths[0]
+        # Equal patches whose ends are the medium's jumps, where there are any such ones nearby.
+        for more in range(patches[0], 2 * patches[0]):
+            if bool(((places * more).frac() * (1 - (places * more).frac()) < ALIGNED).all()):
+                patches[0] = more
+                break
+        return Cut(tuple(patches), self._size)
 
     def _attempt(self, count: float) -> Attempt | None:
         """March once; None where the network would be too large."""
@@ -267,7 +292,7 @@ class Search:
         size = float(best.values.norm())
         others = [a for a in self.attempts if a is not best and a.misfit < math.inf]
         if not others:
-            return ALONE * best.misfit
+            return ALONE[self.statement.kind] * best.misfit
         if not math.isfinite(best.misfit) or not size:
             return 0.0 if best.misfit == 0 else math.inf
         apart = {id(a): float((a.values - best.values).norm()) / size for a in others}
