@@ -42,11 +42,12 @@ MOST = 4e7
 SEEN = 1000
 CAUTION, WORSE, LEAST_RATIO = 2.0, 3.0, 0.05
 """The error estimate: twice the misfit times the ratio of error to misfit of a worse attempt, not below the least."""
-ALONE = {"uniform": 1.0, "pieces": 2.0, "varies": 0.4}
+ALONE = {"uniform": 1.0, "pieces": 2.0, "varies": 0.3}
 """Of one attempt alone, the estimate is this many times its misfit (measured: errors of 0.1 to 0.8, of 0.1 to 1.9, and
 of 0.05 to 0.2)."""
-START = {"uniform": 0.3, "pieces": 0.3, "varies": 2.0}
-"""Of the tolerance over the number of slabs: what patches may leave of the initial state."""
+START = {"uniform": 0.3, "pieces": 0.3, "varies": 0.002}
+"""Of the tolerance over the number of slabs: what patches may leave of the initial state. A medium that varies takes
+more of them than the state does."""
 BISECTIONS, ALIGNED = 3, 1e-9
 GROWN = 100.0
 """An attempt whose jumps grow by this much, and above the tolerance, is not stable."""
@@ -178,7 +179,7 @@ class Search:
         slabs = (last - first) / ((cut.size.reach - 1) * patches.unit)
         if slabs * len(patches) * 4 * cut.size.pairs > MOST:
             return True
-        aim = START[self.statement.kind] * self.tolerance / max(slabs, 1.0)
+        aim = max(START[self.statement.kind] * self.tolerance / max(slabs, 1.0), cut.size.cut)
         return self._left(patches, cut.size) <= aim * float(self._state_size)
 
     def _left(self, patches: Patches, size: Size) -> float:
