@@ -2,8 +2,8 @@
 
     python benchmarks/waves.py --seeds 3
 
-writes results/waves.md. Errors are relative L2 at the final time, against exact solutions where there are any, else
-against the reference, whose own bar stands beside them.
+writes results/waves.md and results/pictures/waves.png. Errors are relative L2 at the final time, against exact
+solutions where there are any, else against the reference, whose own bar stands beside them.
 """
 
 from __future__ import annotations
@@ -116,14 +116,14 @@ def cases() -> dict[str, Case]:
     crossings = line(20.0)
     membrane = Wave(
         domain=Box(x=(-1, 1), y=(-1, 1), t=(0, 20)), speed=1.0,
-        conditions=[Dirichlet(0), Initial(lambda p: torch.exp(-((p.x + 0.3) ** 2 + p.y**2) / 0.045), rate=0)],
+        conditions=[Dirichlet(0), Initial(lambda p: torch.exp(-((p.x + 0.2) ** 2 + p.y**2) / 0.02), rate=0)],
     )  # fmt: skip
     wide = Initial(lambda p: torch.exp(-((p.x + 0.3) ** 2) / (8 * NARROW)), rate=0)
     jump = line(0.6, speed=lambda p: torch.where(p.x < 0, 1.0, FAST).to(p.x.dtype), conditions=[Absorbing(), wide])
     return {
         "the paper's pulse, t = 0.4": Case(
             pulse, 1e-8, referred(pulse, fourier_wave, 32),
-            {"Fourier": ((8, 12, 16, 32), by(fourier_wave, pulse)), "leapfrog": ((128, 256), leapfrog(pulse))},
+            {"Fourier": ((8, 12, 16, 32), by(fourier_wave, pulse)), "leapfrog": ((128, 192), leapfrog(pulse))},
         ),
         "ten crossings, fixed ends, 1+1": Case(
             crossings, 1e-6,
@@ -132,14 +132,14 @@ def cases() -> dict[str, Case]:
         ),
         "ten crossings, fixed sides, 2+1": Case(
             membrane, 1e-5, referred(membrane, fourier_wave, 32),
-            {"Fourier": ((4, 8, 16), by(fourier_wave, membrane)), "leapfrog": ((64, 128), leapfrog(membrane))},
+            {"Fourier": ((4, 8, 16), by(fourier_wave, membrane)), "leapfrog": ((64, 96), leapfrog(membrane))},
         ),
         "lens, smooth, 2+1": Case(
-            lens, 2e-5, referred(lens, spectral_wave, 64),
-            {"spectral elements": ((32, 64), by(spectral_wave, lens)), "leapfrog": ((128, 256), leapfrog(lens))},
+            lens, 2e-5, referred(lens, spectral_wave, 48),
+            {"spectral elements": ((24,), by(spectral_wave, lens)), "leapfrog": ((96, 192), leapfrog(lens))},
         ),
         "speed jumps from 1 to 2, 1+1": Case(
-            jump, 1e-3, known(jump, through_a_jump),
+            jump, 1e-6, known(jump, through_a_jump),
             {"spectral elements": ((160,), by(spectral_wave, jump)), "leapfrog": ((800, 3200), leapfrog(jump))},
         ),
     }  # fmt: skip
@@ -180,33 +180,59 @@ def crossings_figures(solution: Solution) -> tuple[float, float]:
     return abs(energy[1] / energy[0] - 1), float(np.abs(turned / (omega[loud] * end)).max())
 
 
+def draw(solutions: dict[str, Solution], path: Path) -> None:
+    """Every case at its final time: lines, or maps."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(solutions), figsize=(3.4 * len(solutions), 3.2), layout="constrained")
+    for ax, (name, solution) in zip(np.atleast_1d(axes), solutions.items(), strict=True):
+        problem = solution.problem
+        assert problem is not None
+        bounds = problem.domain.bounds
+        lines = {a: np.linspace(*bounds[a], 401) if a != "t" else np.array([bounds["t"][1]]) for a in bounds}
+        field = solution.on_grid(lines)["u"].squeeze(problem.domain.axes.index("t"))
+        if field.ndim == 1:
+            ax.plot(lines["x"], field, color="tab:blue")
+        else:
+            most = float(np.abs(field).max())
+            ax.imshow(
+                field.T, origin="lower", extent=(*bounds["x"], *bounds["y"]), cmap="RdBu_r", vmin=-most, vmax=most
+            )
+        ax.set_title(name, fontsize=8)
+        ax.set_xlabel("x")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
 def main(options: argparse.Namespace) -> None:
     """Run all cases and write the table."""
     torch.set_num_threads(options.threads)
     rows, notes = [], []
+    solutions: dict[str, Solution] = {}
     for name, case in cases().items():
         if options.only and options.only not in name:
             continue
         lines, truth, bar = case.truth()
         errors, estimates, seconds = [], [], []
         for seed in range(options.seeds):
-            started = time.perf_counter()
-            solution = solve(
-                case.problem, method="least-squares", tolerance=case.tolerance, seed=seed, budget=options.budget,
-                progress=False,
-            )  # fmt: skip
-            seconds.append(time.perf_counter() - started)
+            started = time.process_time()
+            solution = solve(case.problem, tolerance=case.tolerance, seed=seed, budget=options.budget, progress=False)
+            seconds.append(time.process_time() - started)
             estimates.append(solution.provenance.estimate)
             end = np.array([case.problem.domain.bounds["t"][1]])
             found = solution.on_grid({a: lines.get(a, end) for a in case.problem.domain.axes})["u"]
             errors.append(error_of(found.squeeze(case.problem.domain.axes.index("t")), truth))
+        solutions[name] = solution
         ours, took = statistics.median(errors), statistics.median(seconds)
         rivals = []
         for rival, (resolutions, run) in case.classical.items():
             for cells in resolutions:
-                started = time.perf_counter()
+                started = time.process_time()
                 grid = run(cells)
-                spent = time.perf_counter() - started
+                spent = time.process_time() - started
                 field, picks = at_lines(grid, case.problem, lines)
                 reached = error_of(field, truth[np.ix_(*picks)])
                 if reached <= ours:
@@ -231,21 +257,22 @@ def main(options: argparse.Namespace) -> None:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     foot = (
-        f"Median [range] of {options.seeds} seeds, at the final time; seconds are those of the whole solve, with every "
-        "attempt. Classical solvers: the coarsest of a few resolutions that reaches the error of the slabs, else the "
-        "finest. "
+        f"Median [range] of {options.seeds} seeds, at the final time; seconds are processor time of the whole solve, "
+        "with every attempt. Classical solvers: the coarsest of a few resolutions that reaches the slabs' error, else "
+        "the finest. "
         f"{platform.machine()} CPU, {options.threads} threads, float64, torch {torch.__version__}. Made by "
         f"`python benchmarks/waves.py --seeds {options.seeds}`."
     )
     if not options.only:
         text = "\n".join([*head, *rows, "", *(f"- {note}" for note in notes), "", foot, ""])
         (ROOT / "results" / "waves.md").write_text(text, encoding="utf-8")
+        draw(solutions, ROOT / "results" / "pictures" / "waves.png")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Waves by slabs beside classical solvers.")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--budget", type=float, default=30.0)
     parser.add_argument("--only", help="one case, by a part of its name; writes no file")
     main(parser.parse_args())

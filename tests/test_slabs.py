@@ -137,10 +137,42 @@ def test_a_medium_that_varies_against_spectral_elements() -> None:
     assert reference.bar < 2e-7
 
 
+def test_a_pulse_meets_a_jump_of_the_speed() -> None:
+    """d'Alembert: a third comes back, four thirds go on, twice as fast and wide."""
+    state = Initial(lambda p: torch.exp(-200 * (p.x + 0.5) ** 2), 0)
+    jump, end = 0.2, 1.0
+    problem = line(
+        end, speed=lambda p: torch.where(p.x < jump, 1.0, 2.0).to(p.x.dtype), conditions=[Absorbing(), state]
+    )
+    solution = solve(problem, method="least-squares", tolerance=1e-6, seed=3, progress=False)
+    network = solution.model.network
+    assert isinstance(network, Slabwork) and "tolerance" in solution.provenance.stages
+    assert any(abs(float(e) - jump) < 1e-9 for e in network.lines[0])
+    x = torch.linspace(-0.99, 0.99, 400, dtype=torch.float64)
+
+    def half(s: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-200 * (s + 0.5) ** 2) / 2
+
+    before = half(x - end) + half(x + end) + half(2 * jump - x - end) / 3
+    exact = torch.where(x < jump, before, 4 / 3 * half(jump + (x - jump) / 2 - end))
+    values = solution(torch.stack([x, torch.full_like(x, end)], dim=1).numpy())
+    assert relative(torch.as_tensor(values), exact) < 1e-6
+
+
+def test_functions_of_a_parity_are_those_of_the_whole_patch() -> None:
+    basis = make_basis(SMALL, torch.ones(2, dtype=torch.float64), 0.4, torch.ones(1, dtype=torch.float64), False, 3)
+    g = torch.Generator().manual_seed(8)
+    u = torch.randn(SMALL.nodes**2, 3, generator=g, dtype=torch.float64)
+    assert torch.allclose(basis.values.T @ basis.values, torch.eye(basis.rank, dtype=torch.float64), atol=1e-12)
+    assert relative(basis.project(u), basis.values.T @ u) < 1e-13
+    a = torch.randn(basis.rank, 3, generator=g, dtype=torch.float64)
+    assert relative(basis.raw(a), basis.transform @ a) < 1e-13
+
+
 def test_even_and_odd_functions_satisfy_the_equation() -> None:
     """By automatic derivatives of the travelling sines: u_tt = u_xx + u_yy in the patch's own units."""
     stretch = torch.tensor([1.0, 0.5], dtype=torch.float64)
-    basis = make_basis(SMALL, stretch, 0.4, 1.0, True, 3)
+    basis = make_basis(SMALL, stretch, 0.4, torch.ones(1, dtype=torch.float64), False, 3)
     even, odd = torch.randn(2, basis.rank, 1, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     weights = basis.travelling(even, odd)[0]
     waves, phases = basis.layer()

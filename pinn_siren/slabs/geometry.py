@@ -50,11 +50,26 @@ class Patches:
             sign = torch.where(below, SIGN[ends[0]] * sign, torch.where(above, SIGN[ends[1]] * sign, sign))
         return torch.stack(columns, dim=1), sign
 
-    def state(self, local: Tensor) -> tuple[Tensor, Tensor]:
+    def holding(self, reach: float) -> Tensor:
+        """The patches that hold, enlarged by ``reach``, a part of the initial state."""
+        held = torch.ones(len(self), dtype=torch.bool)
+        for i, (low, high) in enumerate(self.statement.support.tolist()):
+            if self.statement.sides[i][0] != "periodic":
+                held &= self.centers[:, i] + reach * self.half[i] >= low
+                held &= self.centers[:, i] - reach * self.half[i] <= high
+        return held.nonzero()[:, 0]
+
+    def joints(self, patch: int) -> list[int]:
+        """The ends, -1 or 1, of a patch of a line at which the speed jumps."""
+        ends = [(end, self.centers[patch, 0] + end * self.half[0]) for end in (-1, 1)]
+        near = 1e-6 * self.half[0]
+        return [e for e, x in ends if bool(((self.statement.jumps - x).abs() < near).any())]
+
+    def state(self, local: Tensor, patches: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``(n, patches)`` each at ``(n, axes)`` local places: the initial values, and the rates times ``unit``."""
-        x, sign = self.points(local)
+        x, sign = self.points(local, patches)
         u, v = self.statement.state(x)
-        shape = (len(self), len(local))
+        shape = (len(x) // len(local), len(local))
         return (u * sign).reshape(shape).T.contiguous(), (v * sign * self.unit).reshape(shape).T.contiguous()
 
     def speed(self, local: Tensor, patches: Tensor | None = None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,8 +12,6 @@ from torch import Tensor
 from .basis import Basis, chebyshev, cone, grid
 from .statement import Kind
 
-EQUATION = 30.0
-"""The weight of the equation's rows, divided by the squared bandwidth."""
 SIDE_TIMES = 12
 """Times at which a condition on a side is asked for; along the side there are as many places as data."""
 INSIDE = 1 + 1e-9
@@ -20,33 +19,40 @@ INSIDE = 1 + 1e-9
 
 @dataclass(frozen=True)
 class Wall:
-    """A side that a patch touches and that its features must learn: at the ``end`` (-1 or 1) of an axis."""
+    """A side that a patch touches and that its features must learn: at the ``end`` (-1 or 1) of an axis.
+
+    A ``"joint"`` is where the medium jumps: beyond it the patch has functions of their own, and the field and its slope
+    are the same from both sides.
+    """
 
     axis: int
     end: int
-    kind: Kind
+    kind: Kind | Literal["joint"]
 
 
 @dataclass(frozen=True, eq=False)
 class Mirror:
     """No system: the even functions' own orthonormal values take the state."""
 
-    values: Tensor
+    basis: Basis
 
     def __call__(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """``(data, patches)`` values and rates to ``(r, patches)`` coefficients of even and odd functions."""
-        return self.values.T @ u, self.values.T @ v
+        even, odd = self.basis.project(torch.hstack([u, v])).chunk(2, dim=1)
+        return even, odd
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
     """One QR factorization ``A = Q R`` with a ridge. ``taken``: the nodes of the data that count; ``coupled``: whether
-    even and odd functions are solved for together, as a side that lets waves out demands."""
+    even and odd functions are solved for together, as a side that lets waves out demands; ``rank``: functions of the
+    patch itself, before those beyond its joints."""
 
     data: Tensor
     triangle: Tensor
     taken: Tensor
     coupled: bool
+    rank: int
 
     def __call__(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """As for ``Mirror``."""
@@ -54,7 +60,7 @@ class Fit:
         right = self.data.T @ stack([u[self.taken], v[self.taken]])
         solved = torch.linalg.solve_triangular(self.triangle, right, upper=True)
         even, odd = solved.chunk(2) if self.coupled else solved.chunk(2, dim=1)
-        return even, odd
+        return even[: self.rank], odd[: self.rank]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,27 +95,47 @@ def fit(
     """
     basis = terms.basis
     if basis.own and not walls and not any(any(ends) for ends in closed):
-        return Mirror(basis.values)
+        return Mirror(basis)
     taken, inside = _within(basis.data, closed), _within(terms.places, closed)
     coupled = any(w.kind == "absorbing" for w in walls)
-    rows = [basis.values[taken]]
-    weight = EQUATION / basis.size.bandwidth**2
+    joints = tuple(w for w in walls if w.kind == "joint")
+
+    def placed(rows: Tensor, x: Tensor) -> Tensor:
+        """Rows at places, in the columns of the functions that hold there."""
+        parts = [torch.ones(len(x), dtype=torch.bool)]
+        for joint in joints:
+            beyond = joint.end * x[:, joint.axis] > 1
+            parts[0] &= ~beyond
+            parts.append(beyond)
+        return torch.cat([rows * part[:, None] for part in parts], dim=1)
+
+    rows = [placed(basis.values[taken], basis.data[taken])]
+    weight = basis.size.equation / basis.size.bandwidth**2
     square = speed(terms.places[inside]).square()
-    equation = [_equation(square, *(part[inside] for part in terms.even)) * weight]
+    places = terms.places[inside]
+    equation = [placed(_equation(square, *(part[inside] for part in terms.even)) * weight, places)]
     if coupled:
-        odd = basis.wave_terms(terms.places[inside], terms.times[inside], odd=True)
-        equation.append(_equation(square, *odd) * weight)
+        odd = basis.wave_terms(places, terms.times[inside], odd=True)
+        equation.append(placed(_equation(square, *odd) * weight, places))
         rows = [torch.block_diag(rows[0], rows[0])]
         rows.append(torch.cat(equation, dim=1))
     else:
         rows += equation
     count = len(rows[0])
     for wall in walls:
-        rows.append(_wall(basis, wall, speed, closed, coupled))
+        beyond = [1 + joints.index(wall)] if wall.kind == "joint" else []
+        rows.append(_wall(basis, wall, speed, closed, coupled, (len(joints), beyond)))
     matrix = torch.cat(rows)
     ridge = basis.size.cut * torch.eye(matrix.shape[1], dtype=matrix.dtype)
-    q, r = torch.linalg.qr(torch.cat([matrix, ridge]))
-    return Fit(q[:count].contiguous(), r, taken, coupled)
+    stacked = torch.cat([matrix, ridge])
+    if len(basis.stretch) == 1 or basis.own:
+        q, r = torch.linalg.qr(stacked)
+        data = q[:count].contiguous()
+    else:
+        # A system for almost every patch: without Q each takes half as long, and is rounded to 1e-16 over the ridge.
+        r = torch.linalg.qr(stacked, mode="r").R
+        data = torch.linalg.solve_triangular(r, matrix[:count], upper=True, left=False)
+    return Fit(data, r, taken, coupled, basis.rank)
 
 
 def _equation(square: Tensor, laplacian: Tensor, rates: Tensor) -> Tensor:
@@ -122,8 +148,10 @@ def _wall(
     speed: Callable[[Tensor], Tensor],
     closed: tuple[tuple[bool, bool], ...],
     coupled: bool,
+    sets: tuple[int, list[int]],
 ) -> Tensor:
-    """The rows of a condition: at places of the side that the data determine, over the slab's time."""
+    """The rows of a condition: at places of the side that the data determine, over the slab's time. ``sets``: how many
+    functions stand beside the patch's own, and which of them take part with the other sign."""
     times = basis.duration * (1 + chebyshev(SIDE_TIMES)) / 2
     axes = len(basis.stretch)
     line = grid(chebyshev(len(basis.nodes)), axes - 1) if axes > 1 else torch.zeros(1, 0, dtype=times.dtype)
@@ -135,12 +163,17 @@ def _wall(
     x, t = x[kept], t[kept]
 
     def condition(rates: int) -> Tensor:
+        rows = stated(rates)
+        return torch.cat([rows, *(-rows * (i + 1 in sets[1]) for i in range(sets[0]))], dim=1)
+
+    def stated(rates: int) -> Tensor:
         if wall.kind == "dirichlet":
             return basis.even(x, t, rates=rates)
         slope = wall.end * basis.even(x, t, rates=rates, across=wall.axis)
         if wall.kind == "absorbing":
             slope = slope * speed(x)[:, None] + basis.even(x, t, rates=rates + 1)
-        return slope / basis.size.bandwidth
+        slope = slope / basis.size.bandwidth
+        return torch.cat([basis.even(x, t, rates=rates), slope]) if wall.kind == "joint" else slope
 
     return torch.cat([condition(0), condition(-1)], dim=1) if coupled else condition(0)
 

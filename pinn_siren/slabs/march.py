@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .basis import Basis, Size, grid, make_basis
+from .basis import Basis, Size, grid, make_basis, unfold
 from .geometry import SIGN, Patches
 from .local import Fit, Mirror, Wall, fit, make_terms
 from .statement import Kind, Statement
 
 SILENT = 1e-3
 """Patches whose data are below this part of the error that is aimed at, relative to the largest value, are left out."""
-SAME = 1e-8
+SAME = 1e-4
 FRESH = 24
 """Points of each patch at which jumps and residuals are looked at."""
 
@@ -67,8 +67,8 @@ class March:
         self.slabs = max(cut.slabs, math.ceil((last - first) / longest - 1e-9))
         self.step = (last - first) / self.slabs
         stretch = patches.half.min() / patches.half
-        slowest = patches.slowest / patches.fastest
-        self.basis = make_basis(cut.size, stretch, self.step / patches.unit, slowest, statement.uniform, seed)
+        speeds = statement.pieces / patches.fastest
+        self.basis = make_basis(cut.size, stretch, self.step / patches.unit, speeds, statement.kind == "varies", seed)
         self.terms = make_terms(self.basis)
         self._hand_over = _HandOver(self.basis, cut.patches, statement.sides)
         self._fits: dict[tuple[object, ...], Fit | Mirror] = {}
@@ -76,7 +76,8 @@ class March:
         self._seen: dict[float, list[tuple[Tensor, int]]] = {}
 
     def __iter__(self) -> Iterator[Slab]:
-        u, v = self.patches.state(self.basis.data)
+        held = self.patches.holding(self.cut.size.reach)
+        u, v = self.patches.state(self.basis.data, held)
         first, last = self.statement.span
         floor = SILENT * self.accuracy * max(float(u.abs().max()), float(v.abs().max()) / self.cut.size.bandwidth)
         fresh, noise = _Fresh(self.basis), 0.0
@@ -85,8 +86,8 @@ class March:
             # What is smaller than what earlier slabs changed is noise.
             floor = max(floor, noise)
             loud = (u.abs().amax(0) > floor) | (v.abs().amax(0) > floor * self.cut.size.bandwidth)
-            active = loud.nonzero()[:, 0]
-            even, odd = self._coefficients(u, v, active)
+            active = held[loud]
+            even, odd = self._coefficients(u[:, loud], v[:, loud], active)
             jump, rms = self._misfit(fresh, before, active, even, odd, number)
             noise = max(noise, jump)
             weights = self.basis.travelling(even, odd)
@@ -96,18 +97,17 @@ class March:
             if number < self.slabs - 1:
                 before = torch.zeros_like(before)
                 before[:, active] = fresh.after(even, odd)
-                u, v = self._hand_over(even, odd, active)
+                u, v, held = self._hand_over(even, odd, active)
 
     def _coefficients(self, u: Tensor, v: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        """``(r, len(active))`` each: of the even and odd functions."""
+        """``(r, len(active))`` each: of the even and odd functions, from the data of the patches ``active``."""
         even = torch.zeros(self.basis.rank, len(active), dtype=u.dtype)
         odd = torch.zeros_like(even)
         members: dict[tuple[object, ...], list[int]] = {}
         for i, patch in enumerate(active.tolist()):
             members.setdefault(self._key(patch), []).append(i)
         for key, where in members.items():
-            patches = active[where]
-            even[:, where], odd[:, where] = self._fits[key](u[:, patches], v[:, patches])
+            even[:, where], odd[:, where] = self._fits[key](u[:, where], v[:, where])
         return even, odd
 
     def _key(self, patch: int) -> tuple[object, ...]:
@@ -125,6 +125,7 @@ class March:
                     if place == edge and learned:
                         walls.append(Wall(axis, 2 * end - 1, kind))
                 closed.append((ends[0], ends[1]))
+            walls += [Wall(0, end, "joint") for end in self.patches.joints(patch)]
             key = (number, tuple(walls))
             if key not in self._fits:
                 self._fits[key] = fit(self.terms, self._speed(patch), tuple(walls), tuple(closed))
@@ -206,25 +207,53 @@ class _HandOver:
         owned = [(o, i, x) for o, i, x in seen if -1 <= x < 1]
         self.offset = torch.tensor([o for o, _, _ in owned])
         self.index = torch.tensor([i for _, i, _ in owned])
-        x = grid(torch.tensor([x for _, _, x in owned], dtype=torch.float64), len(patches))
+        line = torch.tensor([x for _, _, x in owned], dtype=torch.float64)
+        # Mirrored, the owned places are the same in reverse order: functions of a parity need those of one quadrant.
+        self.basis, half = basis, bool(basis.parities)
+        x = grid(line[len(line) // 2 :] if half else line, len(patches))
         end = torch.full((len(x),), basis.duration, dtype=x.dtype)
-        integral, value, rate = (basis.even(x, end, rates=r) for r in (-1, 0, 1))
-        self.matrix = torch.cat([torch.cat([value, integral], dim=1), torch.cat([rate, value], dim=1)])
+        parts = [basis.even(x, end, rates=r) for r in (-1, 0, 1)]
+        counts = [p.transform.shape[1] for p in basis.parities] or [basis.rank]
+        self.matrices = [
+            torch.cat([torch.cat([value, integral], dim=1), torch.cat([rate, value], dim=1)])
+            for integral, value, rate in zip(*(p.split(counts, dim=1) for p in parts), strict=True)
+        ]
 
-    def __call__(self, even: Tensor, odd: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        axes = len(self.patches)
-        made = self.matrix @ torch.cat([even, odd])
-        whole = made.new_zeros(len(made), math.prod(self.patches))
-        whole[:, active] = made
-        state = whole.reshape(2, *[len(self.index)] * axes, *self.patches)
-        for axis in range(axes):
-            state = self._along(state, axis)
+    def __call__(self, even: Tensor, odd: Tensor, active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``(data, n)`` values and rates, and the ``(n,)`` patches that they are of: those that are active, and all
+        within a box around them and their neighbours."""
+        axes, number = len(self.patches), torch.arange(math.prod(self.patches)).reshape(self.patches)
+        if not len(active):
+            return even.new_zeros(self.nodes**axes, 0), even.new_zeros(self.nodes**axes, 0), active
+        made = self._owned(even, odd)
+        windows = []
+        for axis, count in enumerate(self.patches):
+            place = active // math.prod(self.patches[axis + 1 :]) % count
+            whole = self.sides[axis][0] == "periodic"
+            window = (0, count) if whole else (max(int(place.min()) - 1, 0), min(int(place.max()) + 2, count))
+            windows.append(window)
+            number = number.narrow(axis, window[0], window[1] - window[0])
+        held = number.flatten()
+        state = made.new_zeros(len(made), len(held))
+        state[:, torch.searchsorted(held, active)] = made
+        state = state.reshape(2, *[len(self.index)] * axes, *number.shape)
+        for axis, window in enumerate(windows):
+            state = self._along(state, axis, window)
         u, v = state.reshape(2, self.nodes**axes, -1)
-        return u, v
+        return u, v, held
 
-    def _along(self, state: Tensor, axis: int) -> Tensor:
+    def _owned(self, even: Tensor, odd: Tensor) -> Tensor:
+        """``(2 data, n)``: values and rates at the places that patches own, from their coefficients."""
+        if not self.basis.parities:
+            return self.matrices[0] @ torch.cat([even, odd])
+        counts = [p.transform.shape[1] for p in self.basis.parities]
+        pairs = zip(self.matrices, even.split(counts), odd.split(counts), strict=True)
+        parts = [torch.hstack((m @ torch.cat([e, o])).chunk(2)) for m, e, o in pairs]
+        return torch.cat(unfold(parts, self.nodes, len(self.patches)).chunk(2, dim=1))
+
+    def _along(self, state: Tensor, axis: int, window: tuple[int, int]) -> Tensor:
         """One axis: its owned values become the data of each patch, those beyond a side by reflection."""
-        axes, count = len(self.patches), self.patches[axis]
+        axes, count = len(self.patches), window[1] - window[0]
         moved = state.movedim((1 + axis, 1 + axes + axis), (0, 1))
         out = moved.new_zeros(self.nodes, *moved.shape[1:])
         for o in (-1, 0, 1):
@@ -240,7 +269,7 @@ class _HandOver:
                 out[index, to] = part[:, of]
             if end == "periodic":
                 out[index, inner] = part[:, edge]
-            else:
+            elif window[1] == self.patches[axis] if o == 1 else window[0] == 0:
                 # Beyond the side lies the patch's own mirror image.
                 out[self.nodes - 1 - index, edge] = SIGN[end] * part[:, edge]
         return out.movedim((0, 1), (1 + axis, 1 + axes + axis))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -24,22 +25,30 @@ from .march import FRESH, Cut, March, Slab
 from .statement import NotCoveredError, Statement, read
 
 SIZES = {
-    (1, True): Size(60, 12.0, 40),
-    (2, True): Size(300, 11.0, 26),
-    (1, False): Size(60, 8.0, 36, levels=8, inner=30, cut=1e-9),
-    (2, False): Size(200, 5.0, 20, levels=4, inner=14, reach=1.35, cut=1e-8),
+    (1, "uniform"): Size(60, 12.0, 40),
+    (2, "uniform"): Size(400, 13.0, 30, reach=1.45),
+    (1, "pieces"): Size(80, 8.0, 60, levels=8, inner=60, cut=1e-9, equation=1.0),
+    (1, "varies"): Size(60, 8.0, 36, levels=8, inner=30, cut=1e-9),
+    (2, "varies"): Size(140, 3.5, 16, levels=4, inner=11, reach=1.35, cut=1e-9),
 }
-"""By the number of space axes, and whether the features satisfy the equation: the medium is constant."""
+"""By the number of space axes and the kind of medium."""
+LEAVING = Size(200, 8.0, 22, cut=1e-9)
+"""In two dimensions where waves reach an absorbing side: the systems of its patches grow with the cube of the size."""
 FEWEST, FINER, COARSER = 3, 1.25, 0.7
-"""Patches along the longest side at first; the factors from one number to the next, and to the attempt that tells how
+"""Patches along the longest side at least; the factors from one number to the next, and to the attempt that tells how
 errors follow from jumps."""
 MOST = 4e7
 """Numbers that a network holds at most."""
 SEEN = 1000
 CAUTION, WORSE, LEAST_RATIO = 2.0, 3.0, 0.05
 """The error estimate: twice the misfit times the ratio of error to misfit of a worse attempt, not below the least."""
-START = 0.2
-"""Of the tolerance over the square root of the slabs: what the patches may leave of the initial state."""
+ALONE = {"uniform": 1.0, "pieces": 2.0, "varies": 0.3}
+"""Of one attempt alone, the estimate is this many times its misfit (measured: errors of 0.1 to 0.8, of 0.1 to 1.9, and
+of 0.05 to 0.2)."""
+START = {"uniform": 0.3, "pieces": 0.3, "varies": 0.002}
+"""Of the tolerance over the number of slabs: what patches may leave of the initial state. A medium that varies takes
+more of them than the state does."""
+BISECTIONS, ALIGNED = 3, 1e-9
 GROWN = 100.0
 """An attempt whose jumps grow by this much, and above the tolerance, is not stable."""
 PER_VOLUME, LARGE = 0.3, 100
@@ -79,9 +88,10 @@ class Found:
 def search(problem: Problem, scales: Scales, tolerance: float, seed: int, deadline: float) -> Found | None:
     """Slabs for a problem, or None where they do not cover it.
 
-    The number of patches is the smallest whose functions take the initial state to a part of the tolerance; an attempt
-    with fewer tells how errors follow from jumps. Then patches are added until the estimate is at most ``tolerance``,
-    the ``deadline`` (of ``time.perf_counter``) has passed, or nothing is gained. ``exact`` is never looked at.
+    The number of patches is the smallest whose functions take the initial state to a part of the tolerance. Where the
+    jumps that follow are not below the tolerance, an attempt with fewer tells how errors follow from them; then patches
+    are added until the estimate is at most ``tolerance``, the ``deadline`` (of ``time.perf_counter``) has passed, or
+    nothing is gained. ``exact`` is never looked at.
     """
     try:
         statement = read(problem)
@@ -128,7 +138,10 @@ class Search:
 
     def _refine(self) -> End:
         count = self._first()
-        if self._attempt(count * COARSER) is None or self._attempt(count) is None:
+        made = self._attempt(count)
+        if made is not None and self.estimate(made) <= self.tolerance:
+            return "tolerance"
+        if self._attempt(count * COARSER) is None or made is None:
             return "size"
         failures = 0
         while True:
@@ -150,27 +163,37 @@ class Search:
 
     def _first(self) -> float:
         """How many patches along the longest side take the initial state."""
-        count, size = float(FEWEST), float(self._state_size())
+        few, count = 0.0, float(FEWEST)
+        while not self._enough(count):
+            few, count = count, 1.5 * count
+        for _ in range(BISECTIONS if few else 0):
+            middle = math.sqrt(few * count)
+            few, count = (few, middle) if self._enough(middle) else (middle, count)
+        return count
+
+    def _enough(self, count: float) -> bool:
+        """Whether so many patches along the longest side take the initial state, or more would be too many."""
         first, last = self.statement.span
-        while True:
-            cut = self._cut(count)
-            patches = Patches(self.statement, cut.patches)
-            slabs = (last - first) / ((cut.size.reach - 1) * patches.unit)
-            enough = self._left(patches, cut.size) <= START * self.tolerance * size / math.sqrt(max(slabs, 1.0))
-            if enough or slabs * len(patches) * 4 * cut.size.pairs > MOST:
-                return count
-            count = max(count * FINER, count + 1)
+        cut = self._cut(count)
+        patches = Patches(self.statement, cut.patches)
+        slabs = (last - first) / ((cut.size.reach - 1) * patches.unit)
+        if slabs * len(patches) * 4 * cut.size.pairs > MOST:
+            return True
+        aim = max(START[self.statement.kind] * self.tolerance / max(slabs, 1.0), cut.size.cut)
+        return self._left(patches, cut.size) <= aim * float(self._state_size)
 
     def _left(self, patches: Patches, size: Size) -> float:
         """What the functions in space leave of the initial state at fresh points, as ``Slab.jump``."""
         axes = len(patches.half)
         x = 2 * torch.rand(FRESH, axes, generator=torch.Generator().manual_seed(4712), dtype=torch.float64) - 1
         data = grid(size.reach * chebyshev(size.nodes), axes)
-        onto = spatial_values(size, self.seed, x) @ spatial(size, axes, self.seed)[1].T
-        (u, v), (u_seen, v_seen) = patches.state(data), patches.state(x)
+        onto = spatial_values(size, self.seed, x) @ spatial(size, axes, self.seed)[2].T
+        held = patches.holding(size.reach)
+        (u, v), (u_seen, v_seen) = patches.state(data, held), patches.state(x, held)
         value, rate = onto @ u - u_seen, (onto @ v - v_seen) / size.bandwidth
-        return math.sqrt(float(value.square().mean() + rate.square().mean()))
+        return math.sqrt(float(value.square().sum() + rate.square().sum()) / (FRESH * len(patches)))
 
+    @cached_property
     def _state_size(self) -> Tensor:
         p = self.problem.domain.start(SEEN, Sampler(torch.Generator().manual_seed(4711)))
         u, v = self.statement.state(p.space)
@@ -179,10 +202,29 @@ class Search:
         size = (u.square().mean() + (v / (wavenumber * speed)).square().mean()).sqrt()
         return size if float(size) > 0 else torch.ones(())
 
+    @cached_property
+    def _size(self) -> Size:
+        s = self.statement
+        if len(s.axes) == 2 and s.uniform:
+            reach = s.speeds[1] * (s.span[1] - s.span[0])
+            low, high = (s.support + reach * torch.tensor([-1.0, 1.0])).T
+            out = torch.stack([low < s.bounds[:, 0], high > s.bounds[:, 1]], dim=1).tolist()
+            ends = [(kind, met) for kinds, mets in zip(s.sides, out, strict=True)
+                    for kind, met in zip(kinds, mets, strict=True)]  # fmt: skip
+            if any(kind == "absorbing" and met for kind, met in ends):
+                return LEAVING
+        return SIZES[len(s.axes), s.kind]
+
     def _cut(self, count: float) -> Cut:
         lengths = self.statement.bounds[:, 1] - self.statement.bounds[:, 0]
-        patches = tuple(max(2, math.ceil(count * float(length / lengths.max()) - 1e-9)) for length in lengths)
-        return Cut(patches, SIZES[len(patches), self.statement.uniform])
+        patches = [max(2, math.ceil(count * float(length / lengths.max()) - 1e-9)) for length in lengths]
+        places = (self.statement.jumps - self.statement.bounds[0, 0]) / lengths[0]
+        # Equal patches whose ends are the medium's jumps, where there are any such ones nearby.
+        for more in range(patches[0], 2 * patches[0]):
+            if bool(((places * more).frac() * (1 - (places * more).frac()) < ALIGNED).all()):
+                patches[0] = more
+                break
+        return Cut(tuple(patches), self._size)
 
     def _attempt(self, count: float) -> Attempt | None:
         """March once; None where the network would be too large."""
@@ -250,7 +292,9 @@ class Search:
         """
         size = float(best.values.norm())
         others = [a for a in self.attempts if a is not best and a.misfit < math.inf]
-        if not others or not math.isfinite(best.misfit) or not size:
+        if not others:
+            return ALONE[self.statement.kind] * best.misfit
+        if not math.isfinite(best.misfit) or not size:
             return 0.0 if best.misfit == 0 else math.inf
         apart = {id(a): float((a.values - best.values).norm()) / size for a in others}
         worse = [a for a in others if WORSE * best.misfit <= a.misfit]

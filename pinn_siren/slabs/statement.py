@@ -19,7 +19,11 @@ from ..points import TIME, Points
 from ..problem import Problem
 
 Kind = Literal["dirichlet", "neumann", "absorbing", "periodic"]
-STEADY = 1e-12
+STEADY, SILENCE = 1e-12, 1e-14
+PIECES, PROBES = 4, 1000
+JUMP, HALVINGS = 1e-3, 40
+"""A change between neighbouring points, in parts of the largest speed, that may be a jump, and how often the interval
+is halved to see whether it is."""
 FINE = {1: 2001, 2: 201}
 """Points an axis at which the medium is looked at, by the number of axes."""
 
@@ -64,23 +68,79 @@ class Statement:
         return found
 
     @cached_property
-    def speeds(self) -> tuple[float, float]:
-        """The smallest and the largest speed, on a fine grid."""
+    def pieces(self) -> Tensor:
+        """The speeds on a fine grid, ascending, where they are at most ``PIECES``; else its ends."""
         count = FINE[len(self.axes)]
         lines = [torch.linspace(low, high, count, dtype=torch.float64) for low, high in self.bounds.tolist()]
-        found = self.speed(torch.cartesian_prod(*lines).reshape(-1, len(lines)))
-        return float(found.min()), float(found.max())
+        found = self.speed(torch.cartesian_prod(*lines).reshape(-1, len(lines))).sort().values
+        unlike = found.diff() > STEADY * found[-1]
+        if int(unlike.sum()) < PIECES:
+            return torch.cat([found[:-1][unlike], found[-1:]])
+        return found[[0, -1]]
+
+    @property
+    def speeds(self) -> tuple[float, float]:
+        """The smallest and the largest speed."""
+        return float(self.pieces[0]), float(self.pieces[-1])
 
     @property
     def uniform(self) -> bool:
         """Whether the speed is constant."""
-        slowest, fastest = self.speeds
-        return fastest - slowest <= STEADY * fastest
+        return len(self.pieces) == 1
+
+    @cached_property
+    def kind(self) -> Literal["uniform", "pieces", "varies"]:
+        """Whether the speed is constant, constant between the jumps on a line, or neither."""
+        if self.uniform:
+            return "uniform"
+        return "pieces" if len(self.axes) == 1 and self._pieces_alone() else "varies"
+
+    def _pieces_alone(self) -> bool:
+        x = torch.rand(PROBES, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        found = self.speed(self.bounds[0, 0] + x * (self.bounds[0, 1] - self.bounds[0, 0]))
+        # Between the points of the grid too.
+        return bool(((found[:, None] - self.pieces).abs().amin(1) <= STEADY * found.max()).all())
+
+    @cached_property
+    def jumps(self) -> Tensor:
+        """``(n,)``: where on a line the speed jumps."""
+        if len(self.axes) > 1:
+            return torch.zeros(0, dtype=torch.float64)
+        found, (low, high) = [], self.bounds[0].tolist()
+        line = torch.linspace(low, high, FINE[1], dtype=torch.float64)
+        speed = self.speed(line[:, None])
+        for i in (speed.diff().abs() > JUMP * self.speeds[1]).nonzero()[:, 0].tolist():
+            ends, size = line[i : i + 2], float(speed[i + 1] - speed[i])
+            for _ in range(HALVINGS):
+                three = torch.stack([ends[0], ends.mean(), ends[1]])
+                steps = self.speed(three[:, None]).diff().abs()
+                first = int(steps.argmax())
+                ends = three[first : first + 2]
+            if float(steps.max()) > abs(size) / 2:
+                found.append(float(ends.mean()))
+        return torch.tensor(found, dtype=torch.float64)
 
     def state(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The initial value and rate at ``(n, space axes)`` points."""
         p = self.points(x, self.span[0])
         return values(self.value, p, "Initial value"), values(self.rate, p, "Initial rate")
+
+    @cached_property
+    def support(self) -> Tensor:
+        """``(space axes, 2)``: what holds the initial state, but for ``SILENCE`` of its largest values."""
+        low, high = self.bounds.T
+        count = FINE[len(self.axes)]
+        lines = [torch.linspace(a, b, count, dtype=torch.float64) for a, b in self.bounds.tolist()]
+        sizes = [part.abs() for part in self.state(torch.cartesian_prod(*lines).reshape(-1, len(lines)))]
+        loud = torch.stack([s > SILENCE * s.max() for s in sizes]).any(0).reshape([count] * len(lines))
+        found = []
+        for axis in range(len(lines)):
+            other = [i for i in range(len(lines)) if i != axis]
+            on = (loud.any(other[0]) if other else loud).nonzero()[:, 0]
+            # A point further, since the lines are looked at between these.
+            found.append([max(int(on[0]) - 1, 0), min(int(on[-1]) + 1, count - 1)] if len(on) else [0, 0])
+        share = torch.tensor(found, dtype=torch.float64) / (count - 1)
+        return low[:, None] + share * (high - low)[:, None]
 
     def points(self, x: Tensor, time: float) -> Points:
         """Points of the box at a time."""
