@@ -73,10 +73,11 @@ def main(options: Options) -> None:
         lines.append(f"| {count} | " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
     made = solution.provenance
+    faces = len(counts) // len(np.unique(counts))
     foot = (
-        f"Mean PSNR in dB over {len(members)} faces that training never saw (single SIREN: {options.single} steps "
-        f"each). {made.method}, {solution.parameters} parameters, {made.seconds:.0f} s, {made.dtype}, "
-        f"{platform.machine()} CPU, {made.threads} threads, seed {made.seed}. "
+        f"Mean PSNR in dB over {faces} faces that training never saw (single SIREN: over {len(members)} of them, "
+        f"{options.single} steps each). {made.method}, {solution.parameters} parameters, {made.seconds:.0f} s, "
+        f"{made.dtype}, {platform.machine()} CPU, {made.threads} threads, seed {made.seed}. "
         "Made by `python benchmarks/function_space.py`.\n"
     )
     write_text(ROOT / "results" / "function_space.md", HEAD + "\n".join(lines) + "\n\n" + foot)

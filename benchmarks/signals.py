@@ -24,8 +24,10 @@ from torch import nn
 
 from pinn_siren import MLP, Adam, Problem, Siren, Trainer
 from pinn_siren.files import load_problem
+from pinn_siren.optimizers import LongWaves
 from pinn_siren.plan import DERIVATIVES_RATE, precision
 from pinn_siren.provenance import environment
+from pinn_siren.series import SeriesSiren
 from pinn_siren.storage import make_folder, replacing, write_text
 
 ROOT = Path(__file__).parent.parent
@@ -138,6 +140,8 @@ def run(row: Row, options: Options) -> dict[str, Any]:
     )
     stage = replace(row.stage, steps=min(row.stage.steps, options.steps or row.stage.steps))
     trainer.run(stage, budget=row.limit)
+    if problem.of_derivatives and row.network is None:
+        trainer.run(LongWaves())
     metrics = problem.metrics(trainer.solution())
     scale = trainer.scales.amplitude**2
     curve = [
@@ -163,8 +167,11 @@ def losses(trainer: Trainer) -> list[float]:
 def describe(trainer: Trainer) -> str:
     """The network in a few words."""
     network = trainer.model.network
+    network = network.siren if isinstance(network, SeriesSiren) else network
     first = f", omega {network.omegas[0]:.3g}" if isinstance(network, Siren) else ""
-    return f"{type(network).__name__} {getattr(network, 'width', '')}x{getattr(network, 'depth', '')}{first}"
+    return (
+        f"{type(trainer.model.network).__name__} {getattr(network, 'width', '')}x{getattr(network, 'depth', '')}{first}"
+    )
 
 
 def table(runs: Runs, options: Options) -> str:

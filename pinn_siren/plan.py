@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from .errors import UsageError, expect_whole, suggest
-from .optimizers import LBFGS, Adam, GaussNewton, Stage
+from .optimizers import LBFGS, Adam, GaussNewton, LongWaves, Stage
 
 METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam", "patches", "chebyshev")
 PATCHED = ("patches", "chebyshev")
@@ -21,6 +21,8 @@ TRAINED = 3e-3
 """What training of this size reaches at once: least squares that estimates less is not trained further."""
 DERIVATIVES_RATE = 3e-4
 """Adam's learning rate for a signal known by its derivatives, whose gradients spread wider over the weights."""
+TRAINING = 0.75
+"""The part of a budget after which a last solve follows."""
 SEARCH_SECONDS = 10.0
 """How long ``"auto"`` searches for features, or a sixth of the budget, before it trains."""
 
@@ -49,13 +51,16 @@ def make_stages(
     signal: bool = False,
     derivatives: bool = False,
 ) -> StagePlan:
-    """The stages for a method; ``steps`` limits the last one. Raises ``UsageError`` for another method or no steps.
+    """The stages for a method; ``steps`` limits the last one that takes many.
+
+    Raises ``UsageError`` for another method or no steps.
 
     ``"least-squares"``: random sine features, frozen, their sum solved for (``bandwidth.Search``). ``"adam"``: Adam
     alone, on fresh points every step. ``"lbfgs"``: L-BFGS after a short run of Adam, which takes the network out of
     the start, where second-order information is of no use. ``"auto"``: least squares, and ``"lbfgs"`` where that stays
     above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise;
-    ``"adam"`` where the problem is a ``signal``, at a lower rate where that is known by ``derivatives``.
+    ``"adam"`` where the problem is a ``signal``, at a lower rate where that is known by ``derivatives``, whose longest
+    waves are solved for in the end (``LongWaves``).
     ``"patches"``: sine features on patches of a box (``patches.search``), where ``"least-squares"`` takes what is
     better; ``"chebyshev"``: polynomials in the same solver, a classical spectral element to compare with.
     ``"gauss-newton"``: Gauss-Newton on a small network, widened where it stalls; on an ``own`` network as it is, and on
@@ -68,7 +73,11 @@ def make_stages(
     if method == "adam" or (method == "auto" and signal):
         why = ", as asked" if method == "adam" else ": a signal of very many values, of which each step takes others"
         rate = DERIVATIVES_RATE if signal and derivatives else Adam.lr
-        return StagePlan(False, (Adam(steps=steps or ADAM_STEPS, lr=rate),), f"Adam on fresh points every step{why}")
+        first = Adam(steps=steps or ADAM_STEPS, lr=rate)
+        if method == "auto" and derivatives and not own:
+            after = "; then the longest waves, which slopes hardly show, by least squares"
+            return StagePlan(False, (first, LongWaves()), f"Adam on fresh points every step{why}{after}")
+        return StagePlan(False, (first,), f"Adam on fresh points every step{why}")
     if method == "gauss-newton":
         return StagePlan(False, _second_order(steps, own, placed), "Gauss-Newton on all layers, as asked")
     if method == "least-squares":

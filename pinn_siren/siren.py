@@ -78,10 +78,14 @@ class Siren(nn.Module):
 
     def forward(self, x: Any) -> Tensor:
         """``(n, inputs) -> (n, outputs)``; jets of inputs give jets of outputs."""
-        for layer, omega in zip(self.layers[:-1], self.omegas, strict=True):
+        return self.layers[-1](self.features(x))
+
+    def features(self, x: Any) -> Any:
+        """``(n, inputs) -> (n, width)``: what the output layer combines."""
+        for layer, omega in zip(self.layers, self.omegas, strict=False):
             x = layer(x)
             x = x.apply(sine(omega)) if isinstance(x, Jet) else torch.sin(omega * x)
-        return self.layers[-1](x)
+        return x
 
     def paces(self) -> list[tuple[float, list[nn.Parameter]]]:
         """How fast first-order steps may move each layer, in units of the learning rate, with its parameters.

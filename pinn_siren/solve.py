@@ -16,8 +16,9 @@ from .bandwidth import Found
 from .errors import ResidualError, UsageError, expect_positive
 from .frozen import find_frozen
 from .inversion import Inversion
+from .optimizers import LongWaves
 from .patches import Decomposition, FoundPatches, Patches
-from .plan import PATCHED, SEARCH_SECONDS, TRAINED, make_stages, precision
+from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, precision
 from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
@@ -126,8 +127,9 @@ def solve(
     trainer.seconds += 0.0 if shallow is None or first else shallow.seconds
     for stage in plan.stages[first:]:
         left = None if budget is None else budget - (time.perf_counter() - started)
-        outcome = trainer.run(stage, tolerance=tolerance, budget=left)
-        if outcome.end in ("tolerance", "budget", "interrupted"):
+        ends = isinstance(plan.stages[-1], LongWaves) and stage is not plan.stages[-1]
+        outcome = trainer.run(stage, tolerance=tolerance, budget=left if left is None or not ends else TRAINING * left)
+        if outcome.end in ("tolerance", "interrupted") or (outcome.end == "budget" and not ends):
             break
     if shallow is not None and outcome.end != "interrupted" and shallow.outcomes[-1][1].estimate < outcome.estimate:
         return shallow.solution(tolerance=tolerance)

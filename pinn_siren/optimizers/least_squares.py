@@ -56,16 +56,7 @@ class LeastSquares(Stage):
             raise UsageError("LeastSquares needs dtype=torch.float64: its weights cancel to many digits.")
         width = last_layer(model.network).in_features
         objective.points = collocation(objective.system, width, objective.sampler.generator)
-        solver = LastLayer(objective.system, model, objective.points, gram=self.gram)
-
-        def step(number: int, end: float) -> Tensor:
-            solver.step()
-            with torch.no_grad():
-                terms = objective.terms()
-            objective.latest = terms
-            return torch.stack(list(terms.values())).sum()
-
-        return _Iteration(step, torch.optim.SGD(last_layer(model.network).parameters()), solver)
+        return iteration(objective, LastLayer(objective.system, model, objective.points, gram=self.gram))
 
     @property
     def cadence(self) -> tuple[int, int]:
@@ -190,6 +181,19 @@ class LastLayer:
         return rows.reshape(-1)
 
 
+def iteration(objective: Objective, solver: LastLayer) -> Update:
+    """A step of a solver as an update of a stage."""
+
+    def step(number: int, end: float) -> Tensor:
+        solver.step()
+        with torch.no_grad():
+            terms = objective.terms()
+        objective.latest = terms
+        return torch.stack(list(terms.values())).sum()
+
+    return _Iteration(step, torch.optim.SGD(last_layer(objective.model.network).parameters()), solver)
+
+
 def _held(found: Design, weigh: Callable[[list[Block], list[float]], list[float]]) -> tuple[Weighted, Tensor | None]:
     held = Held(found, weigh)
     return held, held.solve() if held.finite else None
@@ -217,4 +221,4 @@ def factor(constraint: Constraint, rows: int, scale: float) -> float:
     return edge * math.sqrt(constraint.weight) / (scale * math.sqrt(rows))
 
 
-__all__ = ["LastLayer", "LeastSquares", "collocation", "remainder", "solve", "weigh"]
+__all__ = ["LastLayer", "LeastSquares", "collocation", "iteration", "remainder", "solve", "weigh"]
