@@ -46,7 +46,7 @@ class Shape:
             "outputs": list(self.outputs),
             "complex_valued": self.complex_valued,
             "earliest": self.earliest,
-            "observed": self.fields == self.outputs or self.earliest,
+            "observed": self.fields[: len(self.outputs)] == self.outputs or self.earliest,
         }
 
     @classmethod

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import UsageError, suggest
+from .hyper import HyperSiren
 from .patchwork import Patchwork
 from .singular import CornerSiren
 from .siren import Siren
+from .slabwork import Slabwork
 
 Draw = Callable[[torch.Size, torch.Generator | None], Tensor]
 
@@ -199,7 +201,7 @@ def _positive(name: str, **sizes: int) -> None:
 
 OURS: dict[str, type[Any]] = {
     "siren": Siren, "mlp": MLP, "positional encoding": PositionalEncoding, "gaussian rbf": GaussianRBF,
-    "patchwork": Patchwork, "corner siren": CornerSiren,
+    "patchwork": Patchwork, "slabwork": Slabwork, "corner siren": CornerSiren, "hyper siren": HyperSiren,
 }  # fmt: skip
 TORCH: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Linear: ("in_features", "out_features"),

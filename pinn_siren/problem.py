@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .coefficients import Coefficient, call, values
 from .conditions import PML, ConditionBase, Constraint, Data, Place, Raster, leaves_constant, unique_names
@@ -141,12 +141,17 @@ class Problem(metaclass=_Stated):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The unknowns that the network represents: the outputs, unless ``observe`` makes outputs of others."""
+        """The unknowns that the network represents: the outputs, and what may stand behind them, unless ``observe``
+        makes outputs of others."""
         return self.outputs
 
     def observe(self, values: Tensor) -> Tensor:
         """``(n, fields) -> (n, outputs)``: what a user sees of the unknowns."""
-        return values
+        return values[:, : len(self.outputs)]
+
+    def own_network(self, dtype: torch.dtype, generator: torch.Generator) -> nn.Module | None:
+        """The network of a problem that has a form of its own, for coordinates in [-1, 1]; None: a ``Siren``."""
+        return None
 
     def metrics(self, solution: Solution) -> dict[str, float]:
         """Figures of merit that belong to this problem alone, by name, such as ``{"PSNR (dB)": 41.2}``.

@@ -27,7 +27,8 @@ class Raster(ConditionBase):
 
     ``nodes``: axis to ascending coordinates, in the domain's order; ``values``: an array with a dimension an axis, and
     a last one for the outputs where the problem has several, of floating point numbers or of integers. Each draw
-    computes the coordinates of random nodes, so that nothing of the grid's size is held but the values as they came.
+    computes the coordinates of random nodes, so that nothing of the grid's size is held but the values as they came;
+    with ``whole`` of all nodes at random places along that axis, such as all pixels of some images.
 
     Raises ``ProblemError`` for other shapes and values that are not finite.
     """
@@ -38,6 +39,7 @@ class Raster(ConditionBase):
     weight: float = 1.0
     norm: Norm = 2
     size: float | None = None
+    whole: str | None = None
 
     def __post_init__(self) -> None:
         expect_norm("Raster", self.norm, self.size)
@@ -48,6 +50,8 @@ class Raster(ConditionBase):
                 f"Raster values must have shape {self.shape}, a dimension for each of {', '.join(self.nodes)}, and one "
                 f"more for several outputs; got {tuple(self.table.shape)}."
             )
+        if self.whole is not None and self.whole not in self.nodes:
+            raise ProblemError(f"Raster(whole={self.whole!r}) must be one of its axes, {', '.join(self.nodes)}.")
         if self.table.is_floating_point() and not bool(torch.isfinite(self.table).all()):
             raise ProblemError("Raster values are NaN or infinite somewhere: give finite numbers.")
 
@@ -68,19 +72,19 @@ class Raster(ConditionBase):
 
     def constraints(self, problem: Any) -> list[Constraint]:
         """One constraint, with a part an output. Raises ``ProblemError`` where the grid does not fit the problem."""
-        domain, outputs = problem.domain, len(problem.fields)
+        domain, outputs = problem.domain, len(problem.outputs)
         if tuple(self.nodes) != domain.axes:
             raise ProblemError(f"Raster has the axes {', '.join(self.nodes)}, {domain} has {', '.join(domain.axes)}.")
         columns = self.table.shape[-1] if self.table.ndim > len(self.shape) else 1
         if columns != outputs:
             raise ProblemError(
-                f"Raster has values of {columns} output(s), the problem has {', '.join(problem.fields)}."
+                f"Raster has values of {columns} output(s), the problem has {', '.join(problem.outputs)}."
             )
 
         def residual(points: list[Points], fields: list[Fields]) -> Parts:
             measured = points[0].attached
             assert measured is not None
-            return tuple(u.value - measured[:, i] for i, u in enumerate(fields[0]))
+            return tuple(u.value - measured[:, i] for i, u in enumerate(fields[0][:outputs]))
 
         return [
             Constraint(
@@ -97,7 +101,9 @@ class Raster(ConditionBase):
             device = sampler.device
             if device not in kept:
                 kept[device] = self.table.reshape(self.count, -1).to(device)
-            if n < self.count:
+            if self.whole is not None:
+                chosen = self._slices(n, sampler)
+            elif n < self.count:
                 chosen = torch.randint(self.count, (n,), generator=sampler.generator, device=device)
             else:
                 chosen = torch.arange(self.count, device=device)
@@ -107,6 +113,14 @@ class Raster(ConditionBase):
             return [Points(axes, torch.stack(columns, dim=1), None, values)]
 
         return sample
+
+    def _slices(self, n: int, sampler: Sampler) -> Tensor:
+        """The numbers of all nodes at random places along the axis ``whole``: of as many as hold ``n`` of them."""
+        assert self.whole is not None
+        axis, device = list(self.nodes).index(self.whole), sampler.device
+        length = self.shape[axis]
+        draw = torch.randint(length, (max(1, n * length // self.count),), generator=sampler.generator, device=device)
+        return torch.arange(self.count, device=device).view(self.shape).index_select(axis, draw).reshape(-1)
 
     def _wavenumbers(self) -> dict[str, float]:
         """The highest along each axis, from the spectra of some of the grid's lines."""

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from ..parallel import ALONE, Ranks
 from .triangle import augmented, extended
 
 RIDGE = 1e-15
@@ -34,8 +35,9 @@ def solve(matrix: Tensor, right: Tensor) -> Tensor:
     return together(found, right.is_complex() and not matrix.is_complex(), right.ndim == 1)
 
 
-def solve_swept(sweep: Sweep, columns: int, split: bool = False) -> Tensor:
-    """The same for a matrix that is never held, in one pass; ``split``: a complex right side of a real matrix."""
+def solve_swept(sweep: Sweep, columns: int, split: bool = False, ranks: Ranks = ALONE) -> Tensor:
+    """The same for a matrix that is never held, in one pass; ``split``: a complex right side of a real matrix;
+    ``ranks``: processes that have some of the rows each."""
     triangle: Tensor | None = None
 
     def work(matrix: Tensor, right: Tensor) -> Tensor:
@@ -44,6 +46,8 @@ def solve_swept(sweep: Sweep, columns: int, split: bool = False) -> Tensor:
     for triangle in sweep(work):  # noqa: B007 (each pass extends the last triangle)
         pass
     assert triangle is not None
+    if ranks.size > 1:
+        triangle = extended(None, ranks.stacked(triangle))
     return together(_ridged(triangle, columns), split, True)
 
 

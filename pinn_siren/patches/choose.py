@@ -20,9 +20,11 @@ from .linearized import coefficients, stated
 ERROR = {"S": 4e-8, "M": 7e-10, "L": 1.5e-11}
 """The measured relative error of patches ``ACROSS`` radians wide; it falls with the width to the power ``POWER``."""
 LADDER: dict[Basis, tuple[str, ...]] = {
-    "sine": ("S", "M", "L"), "chebyshev": ("chebyshev 12", "chebyshev 14", "chebyshev 17"),
+    "sine": ("S", "M", "L"), "chebyshev": ("chebyshev 13", "chebyshev 16", "chebyshev 19"),
 }  # fmt: skip
-"""The sizes of a basis that stand for each other."""
+"""The sizes of each basis, about as many functions in each."""
+FLOOR = {"S": 3e-10, "M": 1e-11, "L": 0.0}
+"""Residuals of a size do not fall below this, however small the patches."""
 ACROSS, POWER = 5.0, 15.0
 COST = {"S": 1.0, "M": 2.0, "L": 4.0}
 DEGREE = {"S": 14, "M": 17, "L": 20}
@@ -62,7 +64,7 @@ def choose(problem: Problem, tolerance: float, profile: Profile | None = None, b
     made = []
     for (size, error), name in zip(ERROR.items(), LADDER[basis], strict=True):
         radians = ACROSS * min(1.6, (aim / error) ** (1 / POWER))
-        if radians > 0.4 * ACROSS:
+        if radians > 0.4 * ACROSS and aim >= FLOOR[size]:
             found = {a: _breaks(profile, a, radians, DEGREE[size], aim) for a in problem.domain.axes}
             decomposition = Decomposition({a: ends for a, (ends, _) in found.items()})
             rough = any(rough for _, rough in found.values())
@@ -139,6 +141,21 @@ class Profile:
         source_tails, medium_tails = zip(*(self.known[axis, *i] for i in intervals), strict=True)
         return torch.stack(source_tails), torch.stack(medium_tails)
 
+    def in_layer(self, axis: int, x: Tensor) -> Tensor:
+        """``(m,)``: the wavenumber of the stretched coordinate at ascending places, 0 outside the absorbing layer.
+
+        A wave that has decayed may be resolved as much worse as it is small, twice: it decays again on its way back.
+        """
+        low, high = self.problems[0].physical_domain.bounds[self.box.axes[axis]]
+        pair = [x, torch.full_like(x, float(self.lines[self.box.axes[axis]].median()))]
+        at = torch.stack(pair if axis == 0 else pair[::-1], dim=1)
+        c = coefficients(self.problems, self.equations, Points(self.box.axes, at), torch.complex128)[0]
+        local = (c[:, 0] / c[:, 3 + 2 * axis]).sqrt()
+        loss = local.imag.abs() * (x[1] - x[0])
+        below, above = loss * (x < low), loss * (x > high)
+        decayed = below.flip(0).cumsum(0).flip(0) + above.cumsum(0)
+        return torch.where((x < low) | (x > high), local.abs() * torch.exp(-2 * decayed / POWER), 0.0)
+
     def width(self, axis: int) -> Tensor:
         """``(k,)``: the sources' widths along an axis: their integrals over their largest values."""
         low, high = self.box.bounds[self.box.axes[axis]]
@@ -162,13 +179,13 @@ def _breaks(profile: Profile, name: str, radians: float, degree: int, aim: float
         unresolved = _resolved(profile, axis, sorted(hard), degree, aim, DEEPEST)
     x = torch.linspace(low, high, FINE + 1, dtype=torch.float64)
     cells = _cells(low, high, COARSE)
-    wave = profile.wavenumber.amax(1 - axis)
-    nearest = torch.searchsorted(cells, x).clamp(0, COARSE - 1)
+    wave = torch.maximum(profile.wavenumber.amax(1 - axis), profile.in_layer(axis, cells))
+    nearest = ((x - low) / (high - low) * COARSE).long().clamp(0, COARSE - 1)
     # Neighbours too, so that no cell's edge is missed.
     wave = torch.nn.functional.max_pool1d(wave[None, None], 3, 1, 1)[0, 0]
     width = torch.minimum(radians / wave[nearest].clamp(min=1e-12), unresolved.width(x))
     width = _graded(width.clamp(max=(high - low) / 2), (high - low) / FINE)
-    ends = _spread(x, width, sorted(hard))
+    ends = _mirrored(_spread(x, width, sorted(hard)), hard)
     # Halving puts ends at places, such as a kink, that the patches' own ends may miss.
     medium = profile.tails(axis, list(itertools.pairwise(ends)))[1][:, degree]
     left = medium * (torch.tensor(ends, dtype=torch.float64).diff() / degree) ** 2
@@ -294,6 +311,15 @@ def _snapped(inner: Tensor, even: Tensor) -> Tensor:
         return even
     mirrored = 1 - inner.flip(0)
     return (inner + mirrored) / 2 if len(inner) and float((inner - mirrored).abs().max()) <= SNAP else inner
+
+
+def _mirrored(ends: tuple[float, ...], given: set[float]) -> tuple[float, ...]:
+    """Ends that lie symmetric in the box but for the steps of the search, made so, the given ones apart."""
+    line = torch.tensor(ends, dtype=torch.float64)
+    mirrored = line[0] + line[-1] - line.flip(0)
+    if float(((line - mirrored).abs()[1:] / line.diff()).max()) > 2 * SNAP:
+        return ends
+    return tuple(e if e in given else m for e, m in zip(ends, ((line + mirrored) / 2).tolist(), strict=True))
 
 
 def _at(values: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -135,12 +135,15 @@ class Search:
         return self._found(end)
 
     def _refine(self) -> End:
-        first, coarser = self._first()
+        profile = Profile(self.problems) if self.patches.decomposition is None else None
+        first = self._choice(self.tolerance, profile)
         self._rough = first.rough
         sizes = LADDER[self.patches.basis]
         decomposition, size = first.decomposition, first.size
         if self.estimate(self.attempt(decomposition, size)) <= self.tolerance:
             return "tolerance"
+        # Others that tell how errors follow from residuals.
+        coarser = self._choice(COARSER * self.tolerance, profile)
         if coarser.size == size and coarser.decomposition.shape == decomposition.shape:
             coarser = replace(first, size=sizes[max(1, sizes.index(size)) - (size != sizes[0])])
         self.attempt(coarser.decomposition, coarser.size)
@@ -168,15 +171,12 @@ class Search:
         cut = {a: torch.nonzero(m >= HALVED * top)[:, 0].tolist() for a, m in best.by_interval.items()}
         return best.decomposition.halved(cut)
 
-    def _first(self) -> tuple[Choice, Choice]:
-        """The patches to begin with, and others that tell how errors follow from residuals."""
-        stated, sizes = self.patches, LADDER[self.patches.basis]
+    def _choice(self, aim: float, profile: Profile | None) -> Choice:
+        """The patches to begin with: as stated, or chosen for an error."""
+        stated = self.patches
         if stated.decomposition is not None:
-            return Choice(stated.decomposition, sizes[1]), Choice(stated.decomposition, sizes[0])
-        profile = Profile(self.problems)
-        aims = (self.tolerance, COARSER * self.tolerance)
-        first, coarser = (choose(self.problems[0], aim, profile, stated.basis) for aim in aims)
-        return first, coarser
+            return Choice(stated.decomposition, LADDER[stated.basis][1])
+        return choose(self.problems[0], aim, profile, stated.basis)
 
     def attempt(self, decomposition: Decomposition, size: str) -> Attempt:
         """Solve on one decomposition."""
