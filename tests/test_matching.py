@@ -26,13 +26,11 @@ def modes():
 
 
 def complex_wave():
-    k = 8.0
-
     def wave_at(p):
-        return torch.exp(1j * k * (0.6 * p.x + 0.8 * p.y))
+        return torch.exp(8j * p.x)
 
-    return Helmholtz(domain=Box(x=(0, 1), y=(0, 1)), wavenumber=k, source=lambda p: 0j * p.x,
-                     conditions=[Dirichlet(wave_at)], exact=wave_at)  # fmt: skip
+    return Helmholtz(domain=Box(x=(0, 1)), wavenumber=8.0, source=lambda p: 0j * p.x, conditions=[Dirichlet(wave_at)],
+                     exact=wave_at)  # fmt: skip
 
 
 def standing():
@@ -100,10 +98,8 @@ def test_waves_are_sines_then_cosines():
     torch.testing.assert_close(seen[0], torch.cat([torch.sin(x @ waves.T), torch.cos(x @ waves.T)], dim=1))
 
 
-@pytest.mark.parametrize("make", [complex_wave, standing])
-def test_sums_of_waves_are_trained_to_rounding(make):
-    problem = make()
-    trainer = train_shallow(problem, 1e-9, None, 0, "cpu", False, None)
+def test_a_complex_wave_is_trained_to_rounding():
+    trainer = train_shallow(complex_wave(), 1e-9, None, 0, "cpu", False, None)
     report = trainer.solution().report
     assert report.relative_l2 < 1e-9
     assert trainer.outcomes[-1][1].end == "tolerance"
