@@ -8,6 +8,7 @@ from .ansatz.derive import BuiltIn
 from .bandwidth import LEAST
 from .build import build_model
 from .domains import Sampler
+from .loop import SAFETY
 from .optimizers import GaussNewton, LeastSquares
 from .optimizers.features import sine_features
 from .optimizers.linearized import linear
@@ -66,11 +67,17 @@ def train_shallow(
         trainer.run(LeastSquares(), budget=left)
         trainer.run(GaussNewton(steps=STEPS, patience=PATIENCE), tolerance=tolerance, budget=left)
         tried.append(trainer)
-        if trainer.outcomes[-1][1].end in ("tolerance", "interrupted"):
+        if waves_suffice(trainer, tolerance):
             return trainer
     best = min(tried, key=lambda one: one.outcomes[-1][1].estimate)
     best.seconds = tried[-1].seconds
     return best
+
+
+def waves_suffice(trainer: Trainer, tolerance: float) -> bool:
+    """Whether its last stage met the tolerance, if only as it converged, or was interrupted."""
+    outcome = trainer.outcomes[-1][1]
+    return outcome.end in ("tolerance", "interrupted") or SAFETY * outcome.estimate <= tolerance
 
 
 def _matching(problem: Problem, scales: Scales) -> Matching:
@@ -87,4 +94,4 @@ def _matching(problem: Problem, scales: Scales) -> Matching:
     return Matching(system, model, {a: BEYOND * k for a, k in across.items()}, outputs, straight, onto)
 
 
-__all__ = ["train_shallow"]
+__all__ = ["train_shallow", "waves_suffice"]
