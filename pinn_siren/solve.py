@@ -22,7 +22,7 @@ from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, preci
 from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
-from .shallow import train_shallow
+from .shallow import train_shallow, waves_suffice
 from .slabs import FoundSlabs
 from .solution import Solution
 from .trainer import Trainer, Watch
@@ -121,7 +121,7 @@ def solve(
     shallow: Trainer | None = None
     if method == "gauss-newton" and steps is None and not training and trainer.unknowns is None and not signal:
         shallow = train_shallow(problem, tolerance, budget, seed, device, progress, watch)
-        if shallow.outcomes[-1][1].end in ("tolerance", "interrupted"):
+        if waves_suffice(shallow, tolerance):
             return shallow.solution(tolerance=tolerance)
     first = trainer.resume(plan.stages) if resume else 0
     trainer.seconds += 0.0 if shallow is None or first else shallow.seconds

@@ -89,7 +89,7 @@ def test_small_problems_are_solved_to_many_digits(make, steps, band):
 def test_the_method_meets_its_tolerance(poisson):
     solution = solve(poisson, method="gauss-newton", tolerance=1e-5, progress=False)
     assert solution.report.relative_l2 < 1e-5
-    assert solution.report.method.startswith("GaussNewton")
+    assert "GaussNewton" in solution.report.method
 
 
 def test_soft_conditions_are_trained_too(poisson):

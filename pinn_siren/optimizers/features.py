@@ -28,6 +28,17 @@ def sine_features(
     if onto is not None:
         waves = onto(waves)
     phase = 2 * math.pi * torch.rand(half, generator=generator, dtype=torch.float64)
+    return _with(network, waves, phase)
+
+
+def waves_of(waves: Tensor, outputs: int) -> Siren:
+    """A SIREN of one layer: the sines of ``(n, axes)`` frequencies, then their cosines, the output zero."""
+    axes = waves.shape[1]
+    network = Siren(axes, outputs, 2 * len(waves), 1, 1.0, dtype=torch.float64, generator=torch.Generator())
+    return _with(network, waves, torch.zeros(len(waves), dtype=torch.float64))
+
+
+def _with(network: Siren, waves: Tensor, phase: Tensor) -> Siren:
     first, last = network.layers
     assert isinstance(first, torch.nn.Linear) and isinstance(last, torch.nn.Linear)
     with torch.no_grad():
@@ -54,4 +65,4 @@ def ball(n: int, dimensions: int, generator: torch.Generator) -> Tensor:
     return found if dimensions <= 3 else found * found.norm(dim=1, keepdim=True) ** (dimensions - 1)
 
 
-__all__ = ["ball", "sine_features"]
+__all__ = ["ball", "sine_features", "waves_of"]
