@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import UsageError, suggest
+from .outgoing import OutgoingWaves
 from .patchwork import Patchwork
 from .singular import CornerSiren
 from .siren import Siren
@@ -199,7 +200,7 @@ def _positive(name: str, **sizes: int) -> None:
 
 OURS: dict[str, type[Any]] = {
     "siren": Siren, "mlp": MLP, "positional encoding": PositionalEncoding, "gaussian rbf": GaussianRBF,
-    "patchwork": Patchwork, "corner siren": CornerSiren,
+    "patchwork": Patchwork, "corner siren": CornerSiren, "outgoing waves": OutgoingWaves,
 }  # fmt: skip
 TORCH: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Linear: ("in_features", "out_features"),

@@ -14,6 +14,7 @@ from .ansatz.derive import Choice
 from .balance import BalanceName
 from .bandwidth import Found
 from .errors import ResidualError, UsageError, expect_positive
+from .exterior import FoundOutgoing
 from .frozen import find_frozen
 from .inversion import Inversion
 from .patches import Decomposition, FoundPatches, Patches
@@ -71,6 +72,10 @@ def solve(
     training = not plain or bool(balance) or causal or resampling != "uniform"
     wanted = _wanted(method, patches)
     method = "patches" if wanted is not None and method not in PATCHED else method
+    if isinstance(problem, Problem) and problem.radiates:
+        if method not in ("auto", "least-squares"):
+            raise UsageError(f"Radiating() is met by outgoing waves alone, not by {method}: leave out method=.")
+        method = "least-squares"
     # What is no problem is refused by the trainer, in its own words.
     signal = isinstance(problem, Problem) and problem.is_signal
     plan = make_stages(
@@ -88,7 +93,7 @@ def solve(
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
     )  # fmt: skip
-    found: Found | FoundPatches | None = None
+    found: Found | FoundPatches | FoundOutgoing | None = None
     fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
     if fields and not plan.stages:
         raise UsageError(

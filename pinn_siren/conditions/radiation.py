@@ -55,6 +55,27 @@ class Absorbing(ConditionBase):
 
 
 @dataclass(frozen=True, eq=False)
+class Radiating(ConditionBase):
+    """Sommerfeld's radiation condition, exactly: beyond the named sides is open space, and waves only leave.
+
+    ``lim r^((d - 1) / 2) (du/dr - i k u) = 0``, with the time factor exp(-i omega t), around obstacles in a homogeneous
+    medium of ``laplacian u + k^2 u = 0`` without a source. Nothing is left to satisfy at points: every feature does,
+    being the wave of a source inside an obstacle, so ``method`` is ``"least-squares"`` or ``"auto"``.
+    """
+
+    on: On = None
+
+    def constraints(self, problem: Any) -> list[Constraint]:
+        """None: the features satisfy it. Raises ``ProblemError`` where waves have no number."""
+        if not problem.complex_valued or problem.radiation()[1] is None:
+            raise ProblemError(
+                f"Radiating() is for time-harmonic waves such as Helmholtz's, not for {type(problem).__name__}: use "
+                "Absorbing()."
+            )
+        return []
+
+
+@dataclass(frozen=True, eq=False)
 class PML(ConditionBase):
     """A perfectly matched layer inside the domain, along all or the named sides, with ``u = 0`` behind it.
 
