@@ -145,13 +145,13 @@ def timed(case: Case, truth: Truth, method: str, aim: float, budget: float, seed
     return Run(case.title, METHODS[method], aim, statistics.median(errors), statistics.median(times), said)
 
 
-def differences(case: Case, truth: Truth, order: int, budget: float) -> list[Run]:
+def differences(case: Case, truth: Truth, order: int, budget: float, finest: int) -> list[Run]:
     """Finite differences on finer and finer grids, at the truth's points by cubic splines."""
     runs: list[Run] = []
     problem = case.problem
     assert isinstance(problem.domain, Box)
     for cells in GRIDS:
-        if runs and runs[-1].seconds * 6 > budget:
+        if cells > finest or (runs and runs[-1].seconds * 6 > budget):
             break
         started = time.process_time()
         grid = solve_helmholtz(
@@ -229,6 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", type=float, default=60.0, help="seconds a run")
     parser.add_argument("--only", default="", help="part of a case's title")
+    parser.add_argument("--finest", type=int, default=max(GRIDS), help="cells an axis of the finest grid")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -240,7 +241,7 @@ def main() -> None:
     solve(gauss(10).problem, method="patches", tolerance=1e-3, progress=False, device="cpu")
     for case in [case for case in [*media(), *map(gauss, WAVENUMBERS)] if options.only in case.title]:
         truth = truths[case.title] = case.truth()
-        grids = {order: differences(case, truth, order, options.budget) for order in case.orders}
+        grids = {order: differences(case, truth, order, options.budget, options.finest) for order in case.orders}
         for aim in case.tolerances:
             of_aim = [timed(case, truth, method, aim, options.budget, options.seeds) for method in METHODS]
             runs += of_aim
