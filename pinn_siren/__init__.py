@@ -2,7 +2,20 @@
 
 from .compare import compare
 from .compare_networks import compare_networks
-from .conditions import PML, Absorbing, Condition, Data, Dirichlet, Initial, Integral, Neumann, Periodic, Raster, Robin
+from .conditions import (
+    PML,
+    Absorbing,
+    Condition,
+    Data,
+    Dirichlet,
+    Initial,
+    Integral,
+    Neumann,
+    Periodic,
+    Radiating,
+    Raster,
+    Robin,
+)  # fmt: skip
 from .domains import Ball, Box, Disk, Mesh, Polygon, Region, Sampler
 from .equations import Eikonal, Helmholtz, Poisson, Wave
 from .errors import PinnSirenError
@@ -24,6 +37,6 @@ __all__ = [
     "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Decomposition", "Dirichlet", "Disk", "Eikonal",
     "GaussNewton", "GaussianRBF", "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "LeastSquares", "MLP", "Mesh",
     "Neumann", "PML", "Patches", "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding",
-    "Problem", "Raster", "Region", "Report", "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer", "Unknown",
-    "UnknownField", "Wave", "compare", "compare_networks", "jet", "solve", "solve_many", "solve_reference",
+    "Problem", "Radiating", "Raster", "Region", "Report", "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer",
+    "Unknown", "UnknownField", "Wave", "compare", "compare_networks", "jet", "solve", "solve_many", "solve_reference",
 ]  # fmt: skip

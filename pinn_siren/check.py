@@ -299,9 +299,10 @@ def layer(problem: Problem, sampler: Sampler) -> Iterator[str]:
         return
     k = problem.local_wavenumber(problem.domain.interior(SAMPLES, sampler))
     quarter = math.pi / 2 / float(k.min())
-    if problem.layer.thickness < quarter:
+    thickness = problem.layer.thickness
+    if thickness is not None and thickness < quarter:
         yield (
-            f"The PML is {problem.layer.thickness:.3g} thick, thinner than a quarter of the longest wavelength, "
+            f"The PML is {thickness:.3g} thick, thinner than a quarter of the longest wavelength, "
             f"{quarter:.3g}: it reflects. Make it half a wavelength thick."
         )
 

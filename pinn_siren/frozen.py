@@ -11,25 +11,27 @@ import torch
 from .ansatz.derive import BuiltIn
 from .bandwidth import Found, Search
 from .build import build_model
+from .exterior import Outgoing
 from .optimizers.corners import Corners, find_corners
 from .optimizers.features import sine_features
-from .patches import FoundPatches, Patches, needs_patches, search_patches, search_patches_many
+from .patches import Patches, needs_patches, search_patches, search_patches_many
 from .problem import Problem
 from .scales import Scales
-from .slabs import FoundSlabs, needs_slabs, search_slabs
+from .slabs import needs_slabs, search_slabs
 from .system import System
-from .trainer import Trainer, Watch
+from .trainer import Features, Trainer, Watch
 
 
 def find_frozen(
     trainer: Trainer, tolerance: float, deadline: float, watch: Watch | None, wanted: Patches | None = None
-) -> Found | FoundPatches | FoundSlabs:
+) -> Features:
     """One layer, and patches or slabs where that would be too large or did not do; the better by its own estimate.
 
-    Singular functions of the domain's corners stand beside the sines, at once where solutions are rough there for most
-    data, else where one layer did not do without: smooth data leave convex corners smooth. The trainer's seconds grow
-    by what all of it took. ``wanted``: patches alone, as stated. Raises ``ResidualError`` where no residual is finite,
-    and ``NotCoveredError`` where patches are wanted that do not cover the problem.
+    Outgoing waves alone where a problem radiates into open space. Singular functions of the domain's corners stand
+    beside the sines, at once where solutions are rough there for most data, else where one layer did not do without:
+    smooth data leave convex corners smooth. The trainer's seconds grow by what all of it took. ``wanted``: patches
+    alone, as stated. Raises ``ResidualError`` where no residual is finite, and ``NotCoveredError`` where patches are
+    wanted that do not cover the problem.
     """
     started, before = time.perf_counter(), trainer.seconds
     problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
@@ -52,8 +54,12 @@ def find_frozen(
         )
         trainer.seconds = before + time.perf_counter() - started
         return stated
+    if problem.radiates:
+        outgoing = trainer.ranks.once(Outgoing(problem, scales, tolerance, seed, deadline).run)
+        trainer.seconds = before + time.perf_counter() - started
+        return outgoing
     enough = ("tolerance", "rounding", "interrupted")
-    found: list[Found | FoundPatches | FoundSlabs] = []
+    found: list[Features] = []
     if not needs_patches(problem, scales) and not needs_slabs(problem, scales):
         found.append(one_layer())
     if not found or found[0].end not in enough:

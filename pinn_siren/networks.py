@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from .errors import UsageError, suggest
 from .hyper import HyperSiren
+from .outgoing import OutgoingWaves
 from .patchwork import Patchwork
 from .series import SeriesSiren
 from .singular import CornerSiren
@@ -203,7 +204,7 @@ def _positive(name: str, **sizes: int) -> None:
 OURS: dict[str, type[Any]] = {
     "siren": Siren, "mlp": MLP, "positional encoding": PositionalEncoding, "gaussian rbf": GaussianRBF,
     "patchwork": Patchwork, "slabwork": Slabwork, "corner siren": CornerSiren, "hyper siren": HyperSiren,
-    "series siren": SeriesSiren,
+    "series siren": SeriesSiren, "outgoing waves": OutgoingWaves,
 }  # fmt: skip
 TORCH: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Linear: ("in_features", "out_features"),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .coefficients import Coefficient, call, values
-from .conditions import PML, ConditionBase, Constraint, Data, Place, Raster, leaves_constant, unique_names
+from .conditions import PML, ConditionBase, Constraint, Data, Place, Radiating, Raster, leaves_constant, unique_names
 from .domains import Box, Domain, Sampler
 from .errors import NoReferenceError, ProblemError
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
@@ -187,6 +187,11 @@ class Problem(metaclass=_Stated):
         return layers[0] if layers else None
 
     @property
+    def radiates(self) -> bool:
+        """Whether waves leave into open space, by a condition that features satisfy and no grid has."""
+        return any(isinstance(c, Radiating) for c in self.conditions)
+
+    @property
     def physical_domain(self) -> Domain:
         """The domain without its absorbing layer."""
         return self.layer.physical(self.domain) if self.layer else self.domain
@@ -268,6 +273,8 @@ class Problem(metaclass=_Stated):
             return self.reference(cells)
         if self.is_fit:
             raise NoReferenceError("A fit has no equation to solve by finite differences; give exact= or reference=.")
+        if self.radiates:
+            raise NoReferenceError("No grid reaches the open space of Radiating(): give exact=, or use Absorbing().")
         # The solver knows problems, so it is known only when one is solved.
         from .reference.residual import solve_residual
 

@@ -12,20 +12,18 @@ from torch import nn
 
 from .ansatz.derive import Choice
 from .balance import BalanceName
-from .bandwidth import Found
 from .errors import ResidualError, UsageError, expect_positive
 from .frozen import find_frozen
 from .inversion import Inversion
 from .optimizers import LongWaves
-from .patches import Decomposition, FoundPatches, Patches
+from .patches import Decomposition, Patches
 from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, precision
 from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
 from .shallow import train_shallow, waves_suffice
-from .slabs import FoundSlabs
 from .solution import Solution
-from .trainer import Trainer, Watch
+from .trainer import Features, Trainer, Watch
 
 
 @ieee()
@@ -76,6 +74,10 @@ def solve(
     training = not plain or bool(balance) or causal or resampling != "uniform"
     wanted = _wanted(method, patches)
     method = "patches" if wanted is not None and method not in PATCHED else method
+    if isinstance(problem, Problem) and problem.radiates:
+        if method not in ("auto", "least-squares"):
+            raise UsageError(f"Radiating() is met by outgoing waves alone, not by {method}: leave out method=.")
+        method = "least-squares"
     # What is no problem is refused by the trainer, in its own words.
     signal = isinstance(problem, Problem) and problem.is_signal
     plan = make_stages(
@@ -94,7 +96,7 @@ def solve(
         balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
         compile=compile,
     )  # fmt: skip
-    found: Found | FoundPatches | FoundSlabs | None = None
+    found: Features | None = None
     fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
     if fields and not plan.stages:
         raise UsageError(

@@ -26,6 +26,7 @@ from .confidence import confidence
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
 from .estimate import Estimate
+from .exterior import FoundOutgoing
 from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
@@ -45,6 +46,8 @@ from .unknowns import certain
 
 BOUNDARY_SHARE = 0.25
 Watch = Callable[[float, Model], None]
+Features = Found | FoundPatches | FoundSlabs | FoundOutgoing
+"""What a search for frozen features found."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -193,6 +196,8 @@ class Trainer:
         if not isinstance(stage, Stage):
             what = f"the class {stage.__name__}" if isinstance(stage, type) else type(stage).__name__
             raise UsageError(f"run needs a stage, such as Adam(steps=1000); got {what}.")
+        if self.problem.radiates:
+            raise UsageError("Radiating() is met by outgoing waves alone, no network is trained: use solve(problem).")
         self._warn_of_points(3)
         started, steps = time.perf_counter(), self.steps
         if self._resumed is None:
@@ -223,7 +228,7 @@ class Trainer:
         self.outcomes.append((stage, outcome))
         return outcome
 
-    def adopt(self, found: Found | FoundPatches | FoundSlabs) -> None:
+    def adopt(self, found: Features) -> None:
         """Take the features that a search found, with all conditions in the residual, for the solution."""
         sampler = self.objective.sampler
         problem = self.objective.system.problem

@@ -24,7 +24,7 @@ from pinn_siren import (
     Solution,
     solve,
 )
-from pinn_siren.errors import UsageError
+from pinn_siren.errors import ProblemError, UsageError
 from pinn_siren.jet import Jet, make_plan
 from pinn_siren.patches import (
     Decomposition,
@@ -448,3 +448,29 @@ def test_wrong_arguments_are_said():
         solve_patches(bare, Decomposition.uniform(SQUARE, 2))
     with pytest.raises(UsageError, match="basis must be one of"):
         Patchwork([(0, 1), (0, 1)], 1, basis="cosine")
+
+
+def test_a_layer_is_chosen_and_its_reflection_is_known():
+    k, width = 20.0, 0.05
+
+    def stated(layer):
+        return Helmholtz(domain=SQUARE, wavenumber=k, source=gauss(0.0, width), conditions=[layer])
+
+    chosen = stated(PML()).layer
+    assert chosen.thickness == pytest.approx(1.5 * 2 * math.pi / k)
+    assert 2 * k * chosen.thickness * chosen.strength / 3 == pytest.approx(30)
+    # The slowest waves on the sides are the longest, and a layer leaves half of the box.
+    faster = Helmholtz(domain=SQUARE, wavenumber=4.0, speed=2.0, source=0, conditions=[PML(on="left")])
+    assert faster.layer.thickness == 0.5 and faster.layer.on == "left"
+    p = points_of(Box(x=(-0.5, 0.5), y=(-0.5, 0.5)), 51)
+    p = p[p.space.norm(dim=1) > 0.4]
+    exact = 0.25j * hankel1(0, k * p.space.norm(dim=1).numpy()) * math.exp(-((k * width) ** 2) / 2)
+    for layer, least, most in ((PML(), 0.0, 1e-9), (PML(0.2), 1e-6, 1e-5), (PML(0.3, strength=1.0), 1e-3, 1e-1)):
+        problem = stated(layer)
+        solution = solve(problem, method="patches", tolerance=1e-8, **PLAIN)
+        error = distance(torch.as_tensor(solution(p.coordinates)).reshape(-1), torch.from_numpy(exact))
+        (echo,) = problem.metrics(solution).values()
+        assert least <= echo <= most
+        assert error < 3 * echo + 1e-8
+    with pytest.raises(ProblemError, match="give thickness="):
+        _ = Poisson(domain=SQUARE, source=1.0, conditions=[PML()]).physical_domain

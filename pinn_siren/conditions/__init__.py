@@ -4,7 +4,7 @@ from .base import ConditionBase, Constraint, Fields, Norm, Parts, Place, pick, u
 from .data import Data
 from .integral import Integral
 from .other import Condition, Initial, Periodic
-from .radiation import PML, Absorbing
+from .radiation import PML, Absorbing, Radiating
 from .raster import Raster
 from .sides import Boundary, Dirichlet, Neumann, Robin, is_zero
 
@@ -17,6 +17,6 @@ def leaves_constant(condition: ConditionBase) -> bool:
 
 __all__ = [
     "Absorbing", "Boundary", "Condition", "ConditionBase", "Constraint", "Data", "Dirichlet", "Fields", "Initial",
-    "Integral", "Neumann", "Norm", "PML", "Parts", "Periodic", "Place", "Raster", "Robin", "is_zero", "leaves_constant",
-    "pick", "unique_names",
+    "Integral", "Neumann", "Norm", "PML", "Parts", "Periodic", "Place", "Radiating", "Raster", "Robin", "is_zero",
+    "leaves_constant", "pick", "unique_names",
 ]  # fmt: skip

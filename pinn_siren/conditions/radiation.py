@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +15,10 @@ from ..errors import ProblemError
 from ..points import Points
 from .base import ConditionBase, Constraint, Fields, Place, label_of, on_boundary, pick
 from .sides import Dirichlet
+
+DEEP, ATTENUATION = 1.5, 30.0
+"""Of a layer that is chosen: wavelengths, and the exponent by which a wave decays through it and back: exp(-30 cos a)
+for one that meets it at an angle a. Patches resolve it as well as the waves outside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +60,38 @@ class Absorbing(ConditionBase):
 
 
 @dataclass(frozen=True, eq=False)
+class Radiating(ConditionBase):
+    """Sommerfeld's radiation condition, exactly: beyond the named sides is open space, and waves only leave.
+
+    ``lim r^((d - 1) / 2) (du/dr - i k u) = 0``, with the time factor exp(-i omega t), around obstacles in a homogeneous
+    medium of ``laplacian u + k^2 u = 0`` without a source. Nothing is left to satisfy at points: every feature does,
+    being the wave of a source inside an obstacle, so ``method`` is ``"least-squares"`` or ``"auto"``.
+    """
+
+    on: On = None
+
+    def constraints(self, problem: Any) -> list[Constraint]:
+        """None: the features satisfy it. Raises ``ProblemError`` where waves have no number."""
+        if not problem.complex_valued or problem.radiation()[1] is None:
+            raise ProblemError(
+                f"Radiating() is for time-harmonic waves such as Helmholtz's, not for {type(problem).__name__}: use "
+                "Absorbing()."
+            )
+        return []
+
+
+@dataclass(frozen=True, eq=False)
 class PML(ConditionBase):
     """A perfectly matched layer inside the domain, along all or the named sides, with ``u = 0`` behind it.
 
     Coordinates are stretched by ``e(d) = 1 + i strength (d / thickness)^order``, ``d`` the depth in the layer
     (Berenger 1994, doi 10.1006/jcph.1994.1159; Chew and Weedon 1994); ``strength`` is nondimensional, 5 unless given,
-    ``order`` is 2 unless given. The solution is physical outside the layer only, and compared only there.
+    ``order`` is 2 unless given. ``PML()`` chooses its thickness, ``DEEP`` of the longest wavelengths on its sides but
+    at most a quarter of the box, and a strength by which a wave that goes straight through it and back is smaller by
+    ``exp(-ATTENUATION)``. The solution is physical outside the layer only, and compared only there.
     """
 
-    thickness: float
+    thickness: float | None = None
     strength: float | None = None
     order: int | None = None
     on: str | Sequence[str] | None = None
@@ -71,17 +99,29 @@ class PML(ConditionBase):
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.thickness, int | float):
+        if not isinstance(self.thickness, int | float | None):
             raise ProblemError(f"PML(thickness={self.thickness!r}) must be a number, the layer's thickness.")
         if self.strength is not None and not self.strength > 0:
             raise ProblemError(f"PML(strength={self.strength}) must be positive, or the layer amplifies.")
         if self.order is not None and self.order < 1:
             raise ProblemError(f"PML(order={self.order}) must be at least 1.")
 
+    def chosen(self, domain: Domain, wavenumber: float) -> PML:
+        """The same with a thickness, and a strength unless given, for the least wavenumber on its sides."""
+        if self.thickness is not None:
+            return self
+        spans = [domain.bounds[a][1] - domain.bounds[a][0] for a in domain.space_axes]
+        thickness = min(DEEP * 2 * math.pi / wavenumber, min(spans) / 4)
+        order = 2 if self.order is None else self.order
+        strength = (order + 1) * ATTENUATION / (2 * wavenumber * thickness) if self.strength is None else self.strength
+        return replace(self, thickness=thickness, strength=strength)
+
     def depths(self, domain: Domain) -> dict[str, tuple[float, float]]:
         """The layer's thickness at the minimum and maximum of each space axis, 0 where there is none."""
         if not isinstance(domain, Box):
             raise ProblemError(f"PML needs a Box, got {domain}.")
+        if self.thickness is None:
+            raise ProblemError("PML() chooses its layer for a Helmholtz equation of known wavenumber: give thickness=.")
         sides = domain.side_names() if self.on is None else (self.on,) if isinstance(self.on, str) else tuple(self.on)
         depth = {axis: [0.0, 0.0] for axis in domain.space_axes}
         for name in sides:

@@ -9,23 +9,26 @@ import torch
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
-from ..domains import Box
+from ..conditions import PML
+from ..domains import Box, Sampler
 from ..errors import ProblemError
 from ..jet import Jet
 from ..points import Points
 from ..problem import Problem
 from ..reference import converge, solve_helmholtz
 from ..unknowns import Unknown
-from .stretch import stretch
+from .stretch import STRENGTH, stretch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..reference import GridSolution, Reference
+    from ..solution import Solution
 
 CELLS_PER_WAVELENGTH = 20
 FOURTH = "finite differences, fourth order, sparse LU"
 LEAST_WIDE = 8
+PROBES = 400
 MOST_UNKNOWNS = {2: 400_000, 3: 45_000}
 """Of the finest reference grid, by the number of axes."""
 
@@ -54,6 +57,11 @@ class Helmholtz(Problem):
             raise ProblemError("wavenumber must be a number; a medium that varies is speed=, a function of points.")
         if not self.wavenumber > 0:
             raise ProblemError(f"wavenumber must be positive, got {self.wavenumber}.")
+        if any(isinstance(c, PML) and c.thickness is None for c in self.conditions):
+            sides = self.domain.boundary(PROBES, Sampler(torch.Generator().manual_seed(1)))
+            least = float(self.local_wavenumber(sides).min())
+            layered = [c.chosen(self.domain, least) if isinstance(c, PML) else c for c in self.conditions]
+            object.__setattr__(self, "conditions", layered)
 
     def local_wavenumber(self, p: Points) -> Tensor:
         """``wavenumber / speed``, ``(n,)``."""
@@ -67,6 +75,16 @@ class Helmholtz(Problem):
         for axis, (e, slope) in stretch(p, self.layer, self.domain).items():
             rest = rest + u.channel(2 * axis) / e**2 - slope / e**3 * u.channel(axis)
         return rest
+
+    def metrics(self, solution: Solution) -> dict[str, float]:
+        """What the absorbing layer reflects, by a second one: ``patches.reflection``."""
+        if self.layer is None:
+            return {}
+        # Patches solve problems, so they are known only when one is solved.
+        from ..patches import reflection
+
+        found = reflection(self, STRENGTH if self.layer.strength is None else self.layer.strength)
+        return {} if found is None else {"estimated reflection of the layer": found}
 
     def radiation(self) -> tuple[Coefficient | None, Coefficient | None]:
         """The local wavenumber leaves through ``Absorbing()``."""

@@ -1,6 +1,7 @@
 """Linear elliptic problems on patches: frozen local features, coupled through impedances by nested dissection."""
 
 from .decomposition import Decomposition, Patches
+from .echo import reflection
 from .linearized import NotCoveredError
 from .search import Found as FoundPatches
 from .search import needs_patches
@@ -10,5 +11,5 @@ from .solver import Solved, as_network, solve_patches
 
 __all__ = [
     "Decomposition", "FoundPatches", "NotCoveredError", "Patches", "Solved", "as_network", "needs_patches",
-    "search_patches", "search_patches_many", "solve_patches",
+    "reflection", "search_patches", "search_patches_many", "solve_patches",
 ]  # fmt: skip
