@@ -29,6 +29,14 @@ def test_free_memory_is_no_more_than_there_is():
     assert 2**20 < free_bytes("cpu") <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def test_processes_of_one_machine_share_its_memory(monkeypatch):
+    monkeypatch.setattr(memory, "_host", lambda: 1000)
+    monkeypatch.setattr(memory, "_container", lambda: 800)
+    assert free_bytes("cpu") == 800
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert free_bytes("cpu") == 200
+
+
 def test_a_containers_limit_counts(tmp_path):
     for name, text in (
         ("memory.max", "3000\n"),
