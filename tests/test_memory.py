@@ -15,6 +15,7 @@ FAKES = {
     "torch": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB"),
     "python": MemoryError,
     "allocator": lambda: RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    "c++": lambda: RuntimeError("std::bad_alloc"),
     "cublas": lambda: RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
 }
 
