@@ -18,8 +18,15 @@ SHARE = 0.5
 """Of the free memory that one piece of work may take."""
 GUESS = 4 * 2**30
 """Bytes that are taken to be free where the system tells nothing."""
-WORDS = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED", "Invalid buffer size")
-"""What allocators other than Python's say in a ``RuntimeError``: torch on CPU, CUDA, cuBLAS and cuSOLVER, MPS."""
+WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "ALLOC_FAILED",
+    "Invalid buffer size",
+    "bad_alloc",
+)
+"""What allocators other than Python's say in a ``RuntimeError``: torch on CPU, CUDA, cuBLAS and cuSOLVER, MPS, C++."""
 
 T = TypeVar("T")
 

@@ -106,14 +106,16 @@ def test_a_triangle_takes_fewer_rows_at_a_time_where_memory_runs_out(monkeypatch
 def test_a_way_that_ran_out_is_not_taken_again(rows, columns, kinds, capsys):
     j, r = matrix(rows, columns, 2)
     choice = ways.Ways()
-    for number, kind in enumerate(kinds):
+    # The last way has a sketch of 20 columns, then of 10, then of 8.
+    for number, kind in enumerate([*kinds, Products, Products]):
         found = choice.damped(pieces(j, r), rows, columns)
         assert type(found) is kind
         assert float((found.solve(1e-2) - least_squares(j, r, 1e-2)).norm()) < 1e-9
-        if number < len(kinds) - 1:
+        if number < len(kinds) + 1:
             choice.smaller("fake")
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == len(kinds) - 1 and all(line.startswith("Out of memory with ") for line in said)
+    assert len(said) == len(kinds) + 1 and all(line.startswith("Out of memory with ") for line in said)
+    assert "a sketch of 20 columns: going on with 10." in said[-2]
     with pytest.raises(OutOfMemoryError, match="LBFGS or Adam"):
         choice.smaller("fake")
 

@@ -15,6 +15,7 @@ FAKES = {
     "torch": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB"),
     "python": MemoryError,
     "allocator": lambda: RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    "c++": lambda: RuntimeError("std::bad_alloc"),
     "cublas": lambda: RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
 }
 
@@ -27,6 +28,14 @@ def test_the_rows_take_the_share_that_is_said(monkeypatch):
 
 def test_free_memory_is_no_more_than_there_is():
     assert 2**20 < free_bytes("cpu") <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch):
+    monkeypatch.setattr(memory, "_host", lambda: 1000)
+    monkeypatch.setattr(memory, "_container", lambda: 800)
+    assert free_bytes("cpu") == 800
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert free_bytes("cpu") == 200
 
 
 def test_a_containers_limit_counts(tmp_path):

@@ -34,6 +34,7 @@ from pinn_siren import (
     Unknown,
     Wave,
     loop,
+    memory,
     solve,
     trainer,
 )
@@ -44,8 +45,11 @@ from pinn_siren.cli import main
 from pinn_siren.errors import UsageError
 from pinn_siren.files import load_problem
 from pinn_siren.memory import Chunks
+from pinn_siren.optimizers.damped import Primal
 from pinn_siren.optimizers.features import sine_features
 from pinn_siren.optimizers.least_squares import LastLayer, collocation
+from pinn_siren.optimizers.products import Products
+from pinn_siren.optimizers.ways import Ways
 from pinn_siren.parallel import Ranks, joined, local_device, world
 from pinn_siren.scales import measure_scales
 from pinn_siren.system import System
@@ -153,6 +157,22 @@ def last_layer():
     return found
 
 
+def damped_steps():
+    """Of Gauss-Newton, where memory holds all, a triangle, and neither."""
+    ranks, draw = world(), torch.Generator().manual_seed(4)
+    j = torch.randn(60, 15, generator=draw, dtype=torch.float64) * torch.logspace(0, -4, 15, dtype=torch.float64)
+    r = torch.randn(60, generator=draw, dtype=torch.float64)
+    own = ranks.cut(60)
+    found = []
+    for numbers, kind in ((10_000, Primal), (2000, Primal), (1000, Products)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(memory, "allowed_bytes", lambda device, numbers=numbers: 8 * numbers)
+            way = Ways().damped(lambda: zip(r[own].split(7), j[own].split(7), strict=True), 60, 15, ranks=ranks)
+        assert isinstance(way, kind)
+        found += [way.top, *way.solve(1e-7).tolist(), *way.again(2 * way.right).tolist()]
+    return found
+
+
 def sampler():
 
     return Sampler(torch.Generator().manual_seed(9))
@@ -166,6 +186,7 @@ def work():
         "options": losses("wave", Adam(steps=20), causal=True, balance="gradients", resampling="rad"),
         "lbfgs": losses("helmholtz", LBFGS(steps=20)),
         "gauss-newton": losses("poisson", GaussNewton(steps=4, density=0.3), folded=True),
+        "damped steps": damped_steps(),
         "last layer": last_layer(),
         "search": searched("wave"),
     }
@@ -240,6 +261,9 @@ class TestTheSameAnswer:
 
     def test_residuals_scales_and_fields_of_a_solve(self, runs, size):
         assert runs[size]["last layer"] == pytest.approx(runs["1"]["last layer"], rel=1e-9)
+
+    def test_steps_of_gauss_newton_however_much_memory_there_is(self, runs, size):
+        assert runs[size]["damped steps"] == pytest.approx(runs["1"]["damped steps"], rel=1e-8)
 
     def test_a_search_for_features(self, runs, size):
         """Its decisions may turn on rounding where that is all that is left; the field is the same."""

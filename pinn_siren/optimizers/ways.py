@@ -29,10 +29,12 @@ class Ways:
     """The matrix is held, reduced to a triangle of its columns, or never kept: the first way that fits the share.
 
     Processes that have some of the ``rows`` each make a triangle, as one that has enough rows does, and all do what the
-    first one's memory allows. ``gone``: how many ways ran out of memory so far; these are not tried again.
+    first one's memory allows. ``gone``: how many ways ran out of memory so far; these are not tried again. ``rank``:
+    columns of the last way's sketch at most.
     """
 
     gone: int = 0
+    rank: int = RANK
 
     def damped(
         self, chunks: Chunks, rows: int, size: int, device: torch.device | str = "cpu", ranks: Ranks = ALONE
@@ -52,19 +54,24 @@ class Ways:
                 self._now = number
                 return make()
         self._now = len(ways)
-        rank = max(LEAST, min(RANK, numbers // (SKETCHED * size)))
-        return Products(chunks, size, min(rank, rows, size), ranks)
+        self._rank = min(rows, size, self.rank, max(LEAST, numbers // (SKETCHED * size)))
+        return Products(chunks, size, self._rank, ranks)
 
     def smaller(self, said: str, ranks: Ranks = ALONE) -> None:
-        """Rule out the way that ran out of memory, and say so.
+        """Rule out the way that ran out of memory, or halve its sketch, and say so.
 
-        Raises ``OutOfMemoryError`` where none is left, and with several processes, where the others wait for this one.
+        Raises ``OutOfMemoryError`` where neither is left, and with several processes: the others wait for this one.
         """
-        if self._now == len(NAMES) or ranks.size > 1:
+        last = self._now == len(NAMES)
+        if ranks.size > 1 or (last and self._rank <= LEAST):
             raise OutOfMemoryError(
                 "Memory ran out in a step of Gauss-Newton. Free memory, take fewer points or a smaller network, or "
                 f"train with LBFGS or Adam. The system says: {said[:200]}"
             )
+        if last:
+            self.rank = max(LEAST, self._rank // 2)
+            print(f"Out of memory with a sketch of {self._rank} columns: going on with {self.rank}.", file=sys.stderr)
+            return
         self.gone = self._now + 1
         print(f"Out of memory with {NAMES[self._now]}.", file=sys.stderr)
 
