@@ -26,7 +26,8 @@ EDGE_WEIGHT = 3.0
 RIDGE = 1e-15
 """In units of a column's length."""
 CLOSE = 1e-12
-HALVINGS = 5
+LEAST_DAMPED, MOST_DAMPED, MORE_DAMPED = 1e-7, 1e-1, 30.0
+"""In units of a column's length: the damping of a step where the whole one raises the residual, and its growth."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class LastLayer:
     whole: bool = field(default=False, init=False)
     residual: float = field(default=math.inf, init=False)
     done: bool = field(default=False, init=False)
+    damping: float = field(default=RIDGE, init=False)
     weights: list[float] = field(default_factory=list, init=False)
     matrix: Tensor = field(default_factory=lambda: torch.empty(0, 0), init=False)
     right: Tensor = field(default_factory=lambda: torch.empty(0), init=False)
@@ -114,7 +116,12 @@ class LastLayer:
             self.residual, self.done = math.inf, True
             return
         before = self.unknowns()
-        solved = solve(matrix, right)
+        width = len(before) // (last_layer(self.model.network).out_features // (1 + self.whole))
+        self.damping = self.damping / MORE_DAMPED if self.damping > LEAST_DAMPED else RIDGE
+        if self.damping > RIDGE:
+            solved = before + solve_apart(matrix, right - matrix @ before, width, self.damping)
+        else:
+            solved = solve_apart(matrix, right, width)
         self.matrix = matrix = matrix.to(solved.dtype)
         linear_residual = float((matrix @ solved - right).norm())
         put(self.model, solved, self.whole)
@@ -122,16 +129,28 @@ class LastLayer:
             self.residual, self.done = linear_residual, True
             return
         here = float((matrix @ before - right).norm())
-        share = 1.0
-        for _ in range(HALVINGS):
-            there = self._measured(weights)
-            if there <= here or not math.isfinite(here):
-                break
-            share /= 2
-            put(self.model, before + share * (solved - before), self.whole)
+        there = self._measured(weights)
+        if there > here and math.isfinite(here):
+            there = self._shortened(before, here, weights, width)
         self.residual = there
         # Where the linearization said it would be, or no better than before: another step would change nothing.
         self.done = abs(there - linear_residual) <= 1e-6 * here + CLOSE or there > (1 - 1e-3) * here
+
+    def _shortened(self, before: Tensor, here: float, weights: list[float], width: int) -> float:
+        """Where the whole step raises the residual: the first damped one that lowers it, and what that leaves.
+
+        What inequalities add to the rows changes with the step, and holds for a short one alone (Levenberg 1944,
+        doi 10.1090/qam/10666).
+        """
+        left = self.right - self.matrix @ before
+        while self.damping < MOST_DAMPED:
+            self.damping = max(LEAST_DAMPED, MORE_DAMPED * self.damping)
+            put(self.model, before + solve_apart(self.matrix, left, width, self.damping), self.whole)
+            there = self._measured(weights)
+            if there <= here:
+                return there
+        put(self.model, before, self.whole)
+        return here
 
     def _measured(self, weights: list[float]) -> float:
         """The weighted norm of all rows, as they are now."""
@@ -172,15 +191,27 @@ def collocation(system: System, width: int, generator: torch.Generator) -> dict[
     return system.sample(numbers, Sampler(generator, torch.float64, "chebyshev"))
 
 
-def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """``min |A x - b|^2 + RIDGE^2 |D x|^2``, ``D`` the columns' lengths, by one QR; ``b`` real or complex.
+def solve_apart(matrix: Tensor, right: Tensor, width: int, ridge: float = RIDGE) -> Tensor:
+    """``solve``, every ``width`` columns alone where no row joins them, as those of several sources of travel times."""
+    count = matrix.shape[1] // width
+    if count < 2:
+        return solve(matrix, right, ridge)
+    among = matrix.reshape(len(matrix), count, width).ne(0).any(dim=2)
+    if bool((among.sum(dim=1) > 1).any()):
+        return solve(matrix, right, ridge)
+    parts = [solve(matrix[rows, k * width : (k + 1) * width], right[rows], ridge) for k, rows in enumerate(among.T)]
+    return torch.cat(parts)
+
+
+def solve(matrix: Tensor, right: Tensor, ridge: float = RIDGE) -> Tensor:
+    """``min |A x - b|^2 + ridge^2 |D x|^2``, ``D`` the columns' lengths, by one QR; ``b`` real or complex.
 
     ``right``: ``(rows,)``, or ``(rows, k)`` for several at once. Features are dependent within rounding by design. The
     ridge, at rounding, holds the weights of what the rows do not see; it is as accurate as singular values cut off
     there, for the work of one factorization.
     """
     if right.ndim == 1:
-        return solve(matrix, right[:, None])[:, 0]
+        return solve(matrix, right[:, None], ridge)[:, 0]
     n, k = matrix.shape[1], right.shape[1]
     lengths = matrix.norm(dim=0)
     lengths = torch.where(lengths > 0, lengths, 1.0)
@@ -189,7 +220,7 @@ def solve(matrix: Tensor, right: Tensor) -> Tensor:
     both = matrix.new_zeros(len(matrix) + n, n + columns.shape[1])
     torch.div(matrix, lengths, out=both[: len(matrix), :n])
     both[: len(matrix), n:] = columns
-    both[len(matrix) :, :n].fill_diagonal_(RIDGE)
+    both[len(matrix) :, :n].fill_diagonal_(ridge)
     triangle = torch.linalg.qr(both, mode="r").R
     found = torch.linalg.solve_triangular(triangle[:n, :n], triangle[:n, n:], upper=True) / lengths[:, None]
     return torch.complex(found[:, :k], found[:, k:]) if split else found
