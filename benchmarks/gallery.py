@@ -42,8 +42,8 @@ class Options:
     """Which problems, how often, to which tolerance, within how many seconds each."""
 
     names: tuple[str, ...] = (
-        "poisson", "poisson_disks", "poisson_polygon", "eikonal", "eikonal_obstacle", "helmholtz", "helmholtz_lens",
-        "helmholtz_obstacle", "wave", "wave_2d", "allen_cahn", "plate", "elasticity",
+        "poisson", "poisson_disks", "poisson_polygon", "poisson_l", "motz", "eikonal", "eikonal_3d", "eikonal_obstacle",
+        "helmholtz", "helmholtz_lens", "helmholtz_obstacle", "wave", "wave_2d", "allen_cahn", "plate", "elasticity",
     )  # fmt: skip
     seeds: int = 3
     tolerance: float = 1e-2

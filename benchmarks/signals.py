@@ -3,8 +3,8 @@
     python benchmarks/signals.py
 
 writes results/signals.md and results/pictures/signals.png (PSNR against seconds). Finished runs are kept in
-results/signals.json, and skipped when it is started again on the same machine with the same commit; --size 64 makes a
-small version in minutes.
+results/signals.json, each with its commit, and skipped when it is started again on the same machine unless --again;
+--size 64 makes a small version in minutes, --points 4096 takes as many pixels a step at most.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import math
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ RESULTS = ROOT / "results"
 FIGURES = ("PSNR (dB)", "SSIM", "gradient PSNR (dB)", "Laplacian PSNR (dB)", "discrete solve, PSNR (dB)")
 HEAD = (
     "| problem | network | training | image PSNR, dB | SSIM | gradient PSNR, dB | Laplacian PSNR, dB "
-    "| discrete solve, dB | steps | seconds |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    "| discrete solve, dB | steps | points a step | seconds |\n"
+    f"{'| --- ' * 11}|\n"
 )
 LIMIT = 900.0
 Runs = dict[str, dict[str, Any]]
@@ -72,7 +73,7 @@ ROWS = (
     Row("image", "image, tanh", "as its authors", NOTEBOOK, network=other("tanh"), whole=True),
     Row("image", "image, ReLU, encoded", "as its authors", NOTEBOOK, network=other("relu", 8), whole=True),
     Row("image", "image", "500 steps of the default", Adam(steps=500)),
-    Row("image", "image", "default, 10 minutes", Adam(steps=4000), limit=600.0),
+    Row("image", "image", "default, 10 minutes at most", Adam(steps=4000), limit=600.0),
     Row("image_poisson", "image from its gradient", "default", SLOPES),
     Row("image_poisson", "image from its Laplacian", "default", SLOPES, {"of": "laplacian"}),
     Row("image_poisson", "gradients of two images", "default", SLOPES, {"blend": "moon"}),
@@ -90,30 +91,39 @@ class Options:
     size: int = 256
     seed: int = 1
     only: str = ""
-    """Rows whose title holds this alone."""
+    """Rows whose title and training hold this alone."""
+    points: int = 0
+    """Pixels of each step at most; 0: as the row says."""
+    steps: int = 0
+    """Steps of each row at most; 0: as the row says."""
+    again: bool = False
+    """Run rows once more that are there already."""
 
 
 def main(options: Options) -> None:
     """Run what has not been run, and write the table and the picture after each."""
-    here = {"machine": platform.node(), "threads": torch.get_num_threads(), **environment()}
+    made = environment()
+    commit = {name: made.pop(name) for name in ("git_commit", "git_dirty") if name in made}
+    here = {"machine": platform.node(), "threads": torch.get_num_threads(), **made}
     kept = make_folder(RESULTS) / "signals.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
     runs: Runs = found["runs"] if found.get("here") == here else {}
     for row in ROWS:
         key = key_of(row, options)
-        if key in runs or options.only not in row.title:
+        if (key in runs and not options.again) or options.only not in f"{row.title}: {row.training}":
             continue
-        runs[key] = run(row, options)
+        runs[key] = run(row, options) | commit
         write_text(kept, json.dumps({"here": here, "runs": runs}, indent=1) + "\n")
         write_text(RESULTS / "signals.md", table(runs, options))
-        draw(RESULTS / "pictures" / "signals.png", runs, options)
+        draw(RESULTS / "pictures" / "signals.png", runs)
         print(f"{key}: {runs[key]['metrics']}", flush=True)
     print(table(runs, options))
 
 
 def key_of(row: Row, options: Options) -> str:
     """What names a run."""
-    return f"{row.title}, {row.training}, {options.size} pixels, seed {options.seed}"
+    limits = f"{options.points} points, {options.steps} steps at most"
+    return f"{row.title}, {row.training}, {options.size} pixels, {limits}, seed {options.seed}"
 
 
 def run(row: Row, options: Options) -> dict[str, Any]:
@@ -122,17 +132,22 @@ def run(row: Row, options: Options) -> dict[str, Any]:
     assert not isinstance(make, Problem)
     problem = make(size=options.size, **row.options)
     network = None if row.network is None else row.network(torch.Generator().manual_seed(options.seed))
-    points = problem.samples if row.whole else None
+    points = min(problem.samples, options.points or problem.samples) if row.whole else options.points or None
     trainer = Trainer(
         problem, network, seed=options.seed, points=points, dtype=precision(problem.is_signal), progress=False
     )
-    trainer.run(row.stage, budget=row.limit)
+    # As many steps as there is time for: a cosine that is cut off never lowers the rate.
+    stage = replace(row.stage, steps=min(row.stage.steps, options.steps or row.stage.steps))
+    trainer.run(stage, budget=row.limit)
     metrics = problem.metrics(trainer.solution())
     scale = trainer.scales.amplitude**2
     curve = [
         (s, -10 * math.log10(scale * loss)) for s, loss in zip(trainer.history["seconds"], losses(trainer), strict=True)
     ]
     return {
+        "title": row.title,
+        "training": row.training,
+        "points": sum(trainer.objective.counts.values()),
         "metrics": metrics,
         "steps": trainer.steps,
         "seconds": trainer.seconds,
@@ -156,30 +171,28 @@ def describe(trainer: Trainer) -> str:
 def table(runs: Runs, options: Options) -> str:
     """The table of what has been run."""
     lines = []
-    for row in ROWS:
-        done = runs.get(key_of(row, options))
-        if done is None:
-            continue
+    for done in runs.values():
         figures = [f"{done['metrics'][name]:.4g}" if name in done["metrics"] else "" for name in FIGURES]
-        cells = [row.title, done["network"], row.training, *figures, str(done["steps"]), f"{done['seconds']:.0f}"]
+        counts = [str(done["steps"]), str(done["points"]), f"{done['seconds']:.0f}"]
+        cells = [done["title"], done["network"], done["training"], *figures, *counts]
         lines.append("| " + " | ".join(cells) + " |")
     foot = (
-        f"camera, {options.size} pixels a side, at the pixels themselves; of an image from its derivatives the "
-        f"constant is fitted by least squares. {platform.machine()} CPU, {torch.get_num_threads()} threads, float32, "
+        f"camera, {options.size} pixels a side, at the pixels themselves; the authors take all pixels at every step. "
+        f"Of an image from its derivatives the constant is fitted by least squares. "
+        f"{platform.machine()} CPU, {torch.get_num_threads()} threads, float32, "
         f"torch {torch.__version__}, seed {options.seed}. Made by `python benchmarks/signals.py`.\n"
     )
     return HEAD + "\n".join(lines) + "\n\n" + foot
 
 
-def draw(path: Path, runs: Runs, options: Options) -> None:
+def draw(path: Path, runs: Runs) -> None:
     """PSNR of the pixels of each step against seconds."""
     make_folder(path.parent)
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for row in ROWS:
-        done = runs.get(key_of(row, options))
-        if done is not None and done["curve"]:
-            axes.plot(*zip(*done["curve"], strict=True), label=f"{row.title}: {row.training}", linewidth=1)
+    for done in runs.values():
+        if done["curve"]:
+            axes.plot(*zip(*done["curve"], strict=True), label=f"{done['title']}: {done['training']}", linewidth=1)
     axes.set(xlabel="seconds", ylabel="PSNR of a step's pixels, dB", xscale="log")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

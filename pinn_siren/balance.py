@@ -38,7 +38,10 @@ class GradientBalance:
 
     def update(self, losses: dict[str, Tensor], parameters: Sequence[Tensor]) -> None:
         """Measure the gradients of the terms, and move the weights; what is not finite is passed over."""
-        norms = {name: _norm(loss, parameters) for name, loss in losses.items()}
+        self.move({name: _norm(loss, parameters) for name, loss in losses.items()})
+
+    def move(self, norms: dict[str, float]) -> None:
+        """Move the weights by the terms' measured gradients, ``|grad L_i|`` each."""
         mean = sum(norms.values()) / len(norms)
         if not 0 < mean < math.inf:
             return
@@ -60,6 +63,11 @@ def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> float:
     if not loss.requires_grad:
         return 0.0
     gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    return length(gradients)
+
+
+def length(gradients: Sequence[Tensor | None]) -> float:
+    """The Euclidean norm of a gradient over all parameters; 0 for those that a term does not depend on."""
     return math.sqrt(sum(float(g.square().sum()) for g in gradients if g is not None))
 
 

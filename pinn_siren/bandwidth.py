@@ -17,9 +17,10 @@ from .errors import ResidualError
 from .estimate import Estimate
 from .loop import End
 from .model import Model
-from .optimizers.design import linear
+from .optimizers.corners import Corners
 from .optimizers.features import sine_features
 from .optimizers.least_squares import LastLayer, collocation
+from .optimizers.linearized import linear
 from .optimizers.symbol import Symbol, homogeneous_symbol
 from .points import Points
 from .problem import Problem
@@ -34,6 +35,8 @@ WIDER = 1.4
 """The factor between bandwidths that are tried."""
 BETTER = 0.9
 """A bandwidth is better where the residual at fresh points falls to this much."""
+NEEDED = 0.1
+"""Corners are needed where their functions lower the residual to this much."""
 TRIES, AGAIN, LARGE = 7, 2, 1300
 """Bandwidths tried beside the first: with the first number of features, with the next ones, and up to how many
 unknowns at all."""
@@ -105,6 +108,8 @@ class Search:
     """Climb in bandwidth, grow in number, until the estimated error is ``tolerance`` or nothing is gained.
 
     ``own``: whether features may be the equation's own waves, where it has some; not while its coefficients change.
+    ``corners``: those whose singular functions stand beside the sines, the points graded toward them; ``spare``: others
+    that do where the first size does not meet the tolerance and they help.
     """
 
     problem: Problem
@@ -113,13 +118,17 @@ class Search:
     seed: int
     deadline: float
     own: bool = True
+    corners: Corners | None = None
+    spare: Corners | None = None
     attempts: list[Attempt] = field(default_factory=list, init=False)
     _started: float = field(default_factory=time.perf_counter, init=False)
 
     def __post_init__(self) -> None:
         sampler = Sampler(torch.Generator().manual_seed(4711))
         self._system = System(self.problem)
-        self._fresh = self._system.sample({c.name: FRESH for c in self._system.constraints}, sampler)
+        self._fresh = self._graded(
+            self._system.sample({c.name: FRESH for c in self._system.constraints}, sampler), sampler.generator
+        )
         self._inside = self.problem.domain.interior(FRESH, sampler)
         self._points: dict[int, dict[str, list[Points]]] = {}
         self._linear: bool | None = None
@@ -134,20 +143,30 @@ class Search:
         model = self._model(network)
         few = self._system.sample({c.name: 16 for c in self._system.constraints}, Sampler(torch.Generator()))
         self._linear = linear(self._system, few, model)
-        wanted = self.own and self._linear
+        wanted = self.own and self._linear and self.corners is None
         symbol = homogeneous_symbol(self._system, model, self.scales.half_width) if wanted else None
         if symbol is not None:
             self._system = System(self.problem, frozenset(c.name for c in self._system.constraints if c.on_interior))
         return symbol
 
     def _model(self, network: Siren) -> Model:
-        return build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(self.problem.ansatz))
+        model = build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(self.problem.ansatz))
+        if self.corners is not None:
+            model.network = self.corners.beside(network, model)
+        return model
+
+    def _graded(self, points: dict[str, list[Points]], generator: torch.Generator) -> dict[str, list[Points]]:
+        """The same points, and more toward the corners."""
+        if self.corners is None:
+            return points
+        return {c.name: self.corners.graded(c, points[c.name], generator) for c in self._system.constraints}
 
     def _collocation(self, width: int) -> dict[str, list[Points]]:
         """The points for a number of features, the same for every bandwidth."""
         if width not in self._points:
             generator = torch.Generator().manual_seed(self.seed)
-            self._points[width] = collocation(self._system, width, generator)
+            columns = width if self.corners is None else width + self.corners.columns
+            self._points[width] = self._graded(collocation(self._system, columns, generator), generator)
         return self._points[width]
 
     def run(self) -> Found:
@@ -173,6 +192,8 @@ class Search:
         while True:
             if SAFETY * self.estimate(best) > self.tolerance:
                 best = self.climb(best)
+            if not rungs and self.spare is not None and SAFETY * self.estimate(best) > self.tolerance:
+                best = self._with_spare(best)
             rungs.append(best)
             if SAFETY * self.estimate(best) <= self.tolerance:
                 return "tolerance"
@@ -197,6 +218,17 @@ class Search:
             grown = int(min(wanted, affordable)) // 2 * 2
             share = (grown / best.width) ** (0.5 / len(axes))
             best = self.attempt(grown, {a: share * r for a, r in best.bandwidth.items()})
+
+    def _with_spare(self, best: Attempt) -> Attempt:
+        """The same size with the spare corners, which stay where they lower the residual well."""
+        if self._symbol is not None:
+            return best
+        self.corners, points, self._points = self.spare, self._points, {}
+        other = self.attempt(best.width, best.bandwidth)
+        if other.misfit < NEEDED * best.misfit:
+            return self.climb(other) if SAFETY * self.estimate(other) > self.tolerance else other
+        self.corners, self._points = None, points
+        return best
 
     def _needed(self, rungs: list[Attempt]) -> float:
         """How many features a fit of ``log misfit`` to ``N^(1/d)`` says the tolerance needs.

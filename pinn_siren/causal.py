@@ -50,10 +50,8 @@ class Causal:
 
     def slab_means(self, p: Points, squares: Tensor) -> Tensor:
         """``(n,) -> (slabs,)``: the mean over the points in each slab, 0 where there are none."""
-        share = (p.t - self.start) / (self.end - self.start)
-        index = (share * SLABS).long().clamp(0, SLABS - 1)
         # A matrix product: adding by index is not deterministic on every device.
-        member = torch.nn.functional.one_hot(index, SLABS).to(squares.dtype)
+        member = torch.nn.functional.one_hot(self._slab(p), SLABS).to(squares.dtype)
         return (squares @ member) / member.sum(0).clamp(min=1)
 
     def weights(self, losses: Tensor) -> Tensor:
@@ -63,12 +61,26 @@ class Causal:
 
     def means(self, slabs: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weighted mean of each constraint from its ``(slabs,)`` losses; the weights follow their sum."""
-        if self.kept is None:
-            weights = self.weights(torch.stack(list(slabs.values())).sum(0))
-            self.least = float(weights.min())
-        else:
-            weights = self.kept
+        weights = self.renewed(lambda: slabs)
         return {name: (weights * losses).mean() for name, losses in slabs.items()}
+
+    def renewed(self, slabs: Callable[[], dict[str, Tensor]]) -> Tensor:
+        """``(slabs,)``: the weights at each constraint's slab means, or those that are kept."""
+        if self.kept is not None:
+            return self.kept
+        weights = self.weights(torch.stack(list(slabs().values())).sum(0))
+        self.least = float(weights.min())
+        return weights
+
+    def shares(self, p: Points, weights: Tensor) -> Tensor:
+        """``(n,)``: factors of the points' squares whose sum over all points is their weighted mean."""
+        index = self._slab(p)
+        members = torch.nn.functional.one_hot(index, SLABS).sum(0).clamp(min=1)
+        return (weights / members / SLABS)[index]
+
+    def _slab(self, p: Points) -> Tensor:
+        share = (p.t - self.start) / (self.end - self.start)
+        return (share * SLABS).long().clamp(0, SLABS - 1)
 
     def advance(self) -> bool:
         """Go to the next parameter where the weights of the last evaluation allow it; whether that was done."""

@@ -30,6 +30,10 @@ class UsageError(PinnSirenError, ValueError):
     """A call or a command line that cannot be carried out as written."""
 
 
+class OutOfMemoryError(PinnSirenError, MemoryError):
+    """The memory does not hold the smallest piece that the work can be cut into."""
+
+
 def expect_whole(name: str, value: Any, least: int) -> None:
     """Raises ``UsageError`` unless a value is a whole number of at least ``least``."""
     if not isinstance(value, numbers.Integral) or int(value) < least:

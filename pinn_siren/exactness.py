@@ -10,7 +10,7 @@ from torch import Tensor
 from .conditions import Constraint
 from .domains import Sampler
 from .errors import ProblemError
-from .jet import Jet, Plan, lift
+from .jet import LAPLACIAN, Jet, Plan, lift, make_plan
 from .points import Points
 from .problem import Problem, exact_outputs, record
 from .system import checked
@@ -61,7 +61,7 @@ def _left_over(problem: Problem, c: Constraint, points: list[Points], inside: Po
         generator = torch.Generator().manual_seed(3)
         exact = [_exact_jets(problem, p, plan) for p in points]
         # Sizes from inside: on a boundary where u = 0 the field has no size of its own.
-        sizes = [_sizes(u) for u in _exact_jets(problem, inside, plan)]
+        sizes = _sizes(problem, inside, plan)
         other = [tuple(_disturbed(u, s, generator) for u, s in zip(jets, sizes, strict=True)) for jets in exact]
         return torch.stack(checked(c, points, exact)), torch.stack(checked(c, points, other))
 
@@ -100,11 +100,19 @@ def _has_graph(one: Callable[[Points], Tensor], p: Points) -> bool:
     return one(p.replace(p.coordinates.detach().clone().requires_grad_())).requires_grad
 
 
-def _sizes(u: Jet) -> Tensor:
-    """``(C, 1)``: the root mean square of every channel, infinities left out."""
-    square = u.channels.abs().square()
-    known = torch.isfinite(square)
-    return (torch.where(known, square, 0.0).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)).sqrt()
+def _sizes(problem: Problem, inside: Points, plan: Plan) -> list[Tensor]:
+    """``(C, 1)`` a field: the root mean square of every channel, infinities left out; a Laplacian's is that of its
+    terms, which cancel in a harmonic field."""
+    pure = {2 * a for a in plan.space_axes} if LAPLACIAN in plan.index else set()
+    wide = make_plan(plan.axes, frozenset(plan.keys) | pure)
+
+    def size(u: Jet, key: str) -> Tensor:
+        square = torch.cat([u.channel(k).abs().square() for k in (pure if key == LAPLACIAN else {key})])
+        known = torch.isfinite(square)
+        return (torch.where(known, square, 0.0).sum() / known.sum().clamp(min=1)).sqrt()
+
+    fields = _exact_jets(problem, inside, wide)
+    return [torch.stack([size(u, key) for key in plan.keys])[:, None] for u in fields]
 
 
 def _disturbed(u: Jet, sizes: Tensor, generator: torch.Generator) -> Jet:

@@ -5,34 +5,61 @@ from __future__ import annotations
 import math
 import time
 
+import torch
+
+from .ansatz.derive import BuiltIn
 from .bandwidth import Found, Search
+from .build import build_model
+from .optimizers.corners import Corners, find_corners
+from .optimizers.features import sine_features
 from .patches import FoundPatches, needs_patches, search_patches
+from .problem import Problem
+from .scales import Scales
+from .system import System
 from .trainer import Trainer, Watch
 
 
 def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watch | None) -> Found | FoundPatches:
     """One layer, and patches where that would be too large or did not do; the better by its own estimate.
 
-    The trainer's seconds grow by what all of it took. Raises ``ResidualError`` where no residual is finite.
+    Singular functions of the domain's corners stand beside the sines, at once where solutions are rough there for most
+    data, else where one layer did not do without: smooth data leave convex corners smooth. The trainer's seconds grow
+    by what all of it took. Raises ``ResidualError`` where no residual is finite.
     """
     started, before = time.perf_counter(), trainer.seconds
     problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
 
     def one_layer() -> Found:
-        search = Search(problem, scales, tolerance, seed, deadline)
+        corners = corners_of(problem, scales, seed)
+        rough = corners is not None and corners.rough
+        search = Search(
+            problem, scales, tolerance, seed, deadline,
+            corners=corners if rough else None, spare=None if rough else corners,
+        )  # fmt: skip
         layer = search.run()
         if watch is not None:
             _show(search, before, watch)
         return layer
 
-    found: list[Found | FoundPatches] = [] if needs_patches(problem, scales) else [one_layer()]
-    if not found or found[0].end not in ("tolerance", "rounding", "interrupted"):
+    enough = ("tolerance", "rounding", "interrupted")
+    found: list[Found | FoundPatches] = []
+    if not needs_patches(problem, scales):
+        found.append(one_layer())
+    if not found or found[0].end not in enough:
         patches = search_patches(problem, scales, tolerance, seed, deadline)
         found += [patches] if patches is not None else []
     if not found:
         found.append(one_layer())
     trainer.seconds = before + time.perf_counter() - started
     return min(found, key=lambda f: f.estimate)
+
+
+def corners_of(problem: Problem, scales: Scales, seed: int = 0) -> Corners | None:
+    """The corners of a problem's domain whose singular functions are known; None where there are none."""
+    outputs = len(problem.fields) * (1 + problem.complex_valued)
+    still = sine_features(2, dict.fromkeys(problem.domain.axes, 1.0), outputs, torch.Generator().manual_seed(0))
+    model = build_model(problem, scales, still, torch.float64, seed, BuiltIn(problem.ansatz))
+    return find_corners(problem, System(problem), model)
 
 
 def _show(search: Search, before: float, watch: Watch) -> None:
@@ -44,4 +71,4 @@ def _show(search: Search, before: float, watch: Watch) -> None:
             watch(before + attempt.at, attempt.model)
 
 
-__all__ = ["find_frozen"]
+__all__ = ["corners_of", "find_frozen"]

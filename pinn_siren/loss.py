@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .balance import EVERY, GradientBalance
+from .balance import EVERY, GradientBalance, length
 from .causal import Causal
 from .conditions import Constraint
 from .domains import Sampler
+from .memory import Chunks
+from .microbatches import Gradient, Whole, added, bytes_a_point, gradient_of, points_within
 from .model import Model
 from .parameters import Unknowns
 from .points import Points
@@ -30,6 +32,9 @@ class Objective:
     divided by its size for a field of the likely amplitude, so that no weight is needed to balance units, or by the
     size that the constraint brings. ``balance`` brings a further factor a term, ``causal`` weighs the interior means in
     time, ``resampling`` places the interior points.
+
+    Where all points at once would take too much memory, ``chunks.rows`` of them are evaluated at a time: the means are
+    sums of pieces, whose gradients add up to the same gradient.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Objective:
         self.fresh = replace(sampler, generator=torch.Generator(sampler.device).manual_seed(987_654_321))
         self.points: dict[str, list[Points]] = {}
         self.latest: dict[str, Tensor] = {}
+        self._chunks: Chunks | None = None
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +70,11 @@ class Objective:
         """Renew the balance before a step; where the loss function is ``fixed``, only if there is none yet."""
         if self.balance is None or (self.balance.measured if fixed else number % EVERY):
             return
-        self.balance.update(self.means(), list(self.parameters()))
+        gradients: dict[str, Gradient] = {name: [] for name in self.names}
+        for name, _, gradient in self._pieces(dict.fromkeys(self.names, 1.0)):
+            if name in gradients:
+                gradients[name] = added(gradients[name], gradient)
+        self.balance.move({name: length(gradient) for name, gradient in gradients.items()})
 
     def settle(self, fixed: bool) -> None:
         """Begin on new points: causal weights that stay where the loss function is ``fixed``, else live ones."""
@@ -77,13 +87,22 @@ class Objective:
     def terms(self) -> dict[str, Tensor]:
         """The weighted mean of every constraint at the current points, nondimensional."""
         means = self.means()
-        factors = {} if self.balance is None else self.balance.weights
-        weighted = {c.name: c.weight * factors.get(c.name, 1.0) * means[c.name] for c in self.system.constraints}
-        return weighted if self.model.unknowns is None else weighted | self._priors(self.model.unknowns)
+        factors = self._factors()
+        weighted = {name: factors[name] * mean for name, mean in means.items()}
+        if self.model.unknowns is None:
+            return weighted
+        return weighted | self._priors(self.model.unknowns, self._where_priors_hold())
 
-    def _priors(self, unknowns: Unknowns) -> dict[str, Tensor]:
+    def _factors(self) -> dict[str, float]:
+        """What multiplies every mean: a condition's own weight, and that of the balance."""
+        balanced = {} if self.balance is None else self.balance.weights
+        return {c.name: c.weight * balanced.get(c.name, 1.0) for c in self.system.constraints}
+
+    def _where_priors_hold(self) -> Points:
+        return next(self.points[c.name][0] for c in self.system.constraints if c.on_interior)
+
+    def _priors(self, unknowns: Unknowns, inside: Points) -> dict[str, Tensor]:
         """What the priors of unknowns add, in the units of the data's mean square."""
-        inside = next(self.points[c.name][0] for c in self.system.constraints if c.on_interior)
         known = [(c, len(self.points[c.name][0])) for c in self.system.constraints if c.measured]
         share = sum((c.noise / self.sizes(c)[0]) ** 2 / n for c, n in known if c.noise) / max(1, len(known))
         return unknowns.priors(inside, share)
@@ -98,8 +117,18 @@ class Objective:
 
     def _scaled(self, c: Constraint, points: list[Points]) -> list[Tensor]:
         """The parts of a constraint's residual, in units of their sizes."""
-        parts = self.system.parts(c, points, self.model)
-        return [part / size for part, size in zip(parts, self.sizes(c), strict=True)]
+        return [part / size for part, size in zip(self._parts(c, points), self.sizes(c), strict=True)]
+
+    def _parts(self, c: Constraint, points: list[Points]) -> tuple[Tensor, ...]:
+        """The parts of a constraint's residual; without gradients as many points at a time as fit."""
+        if torch.is_grad_enabled():
+            return self.system.parts(c, points, self.model)
+
+        def work(rows: slice) -> tuple[Tensor, ...]:
+            return self.system.parts(c, [p[rows] for p in points], self.model)
+
+        found = self.chunks.over(len(points[0]), work)
+        return tuple(torch.cat(part) for part in zip(*found, strict=True))
 
     def sizes(self, c: Constraint) -> list[float]:
         """The residual that counts as 1, for every part of a constraint's."""
@@ -126,29 +155,96 @@ class Objective:
 
     @torch.no_grad()
     def _sizes(self, c: Constraint, p: Points) -> Tensor:
-        """``(n,)``: the root of the squared residual, as many points at a time as the training takes."""
-        length = self.counts[c.name]
-        chunks = [p[i : i + length] for i in range(0, len(p), length)]
-        return torch.cat([self._densities(c, chunk) for chunk in chunks]).sqrt()
+        """``(n,)``: the root of the squared residual."""
+        return self._densities(c, p).sqrt()
 
     def _squares(self, points: dict[str, list[Points]], sizes: dict[str, tuple[float, ...]]) -> dict[str, Tensor]:
         """The mean square of every constraint's residual, its parts in units of their sizes."""
 
         def square(c: Constraint) -> Tensor:
-            parts = self.system.parts(c, points[c.name], self.model)
+            parts = self._parts(c, points[c.name])
             return torch.stack([c.square(r) / size**2 for r, size in zip(parts, sizes[c.name], strict=True)]).sum()
 
         return {c.name: square(c) for c in self.system.constraints}
 
     def backward(self) -> Tensor:
         """The loss at the current points, its gradient added to the parameters; the terms stay in ``latest``."""
-        terms = self.terms()
-        total = torch.stack(list(terms.values())).sum()
-        total.backward()
+        terms: dict[str, Tensor] = {}
+        gradient: Gradient = []
+        for name, value, part in self._pieces(self._factors()):
+            terms[name] = terms[name] + value if name in terms else value
+            gradient = added(gradient, part)
+        for w, g in zip(self.parameters(), gradient, strict=True):
+            if g is not None:
+                w.grad = g if w.grad is None else w.grad.add_(g)
+        self.latest = terms
         if self.causal is not None:
             self.causal.advance()
-        self.latest = {name: term.detach() for name, term in terms.items()}
-        return total.detach()
+        return torch.stack(list(terms.values())).sum()
+
+    def _pieces(self, factors: dict[str, float]) -> Iterator[tuple[str, Tensor, Gradient]]:
+        """The terms as sums over as many points at a time as fit: a name, a piece's value and its gradient.
+
+        What a mean over all points enters otherwise than as a sum is measured first, without gradients.
+        """
+        trained: list[Tensor] = list(self.parameters())
+        live = self._causal_shares()
+        for c in self.system.constraints:
+            points = self.points[c.name]
+            whole = Whole(c, self._mean_slopes(c) if c.reduce == "mean" else [], live.get(c.name), len(points[0]))
+
+            def work(rows: slice, whole: Whole = whole, points: list[Points] = points) -> tuple[Tensor, Gradient]:
+                piece, value = whole.piece(self._scaled(whole.constraint, [p[rows] for p in points]), rows)
+                factor = factors[whole.constraint.name]
+                return factor * value, gradient_of(factor * piece, trained)
+
+            for value, gradient in self.chunks.over(len(points[0]), work):
+                yield c.name, value, gradient
+        if self.model.unknowns is not None:
+            yield from self._prior_pieces(self.model.unknowns, trained)
+
+    def _prior_pieces(self, unknowns: Unknowns, trained: list[Tensor]) -> Iterator[tuple[str, Tensor, Gradient]]:
+        inside = self._where_priors_hold()
+
+        def work(rows: slice) -> list[tuple[str, Tensor, Gradient]]:
+            share = (rows.stop - rows.start) / len(inside)
+            terms = {name: share * term for name, term in self._priors(unknowns, inside[rows]).items()}
+            return [(name, term.detach(), gradient_of(term, trained)) for name, term in terms.items()]
+
+        for found in self.chunks.over(len(inside), work):
+            yield from found
+
+    def _mean_slopes(self, c: Constraint) -> list[tuple[Tensor, Tensor]]:
+        """Of every part of a constraint on the mean, what it adds to the loss, and the derivative by the mean."""
+        with torch.no_grad():
+            means = [part.mean(0, keepdim=True) for part in self._scaled(c, self.points[c.name])]
+        found = []
+        for mean in means:
+            adds = c.densities(mean.requires_grad_()).sum()
+            found.append((adds.detach(), torch.autograd.grad(adds, mean)[0].squeeze(0)))
+        return found
+
+    @torch.no_grad()
+    def _causal_shares(self) -> dict[str, Tensor]:
+        """What each interior point's density is multiplied by, where time weighs it."""
+        if self.causal is None:
+            return {}
+        weights = self.causal.renewed(self._slabs)
+        return {c.name: self.causal.shares(self.points[c.name][0], weights) for c in self._inside()}
+
+    @property
+    def chunks(self) -> Chunks:
+        """How many points are evaluated at once: as many as fit the free memory, by what they keep for a gradient."""
+        if self._chunks is None:
+            sampler = Sampler(torch.Generator(self.sampler.device).manual_seed(1), self.sampler.dtype)
+
+            def cost(c: Constraint) -> float:
+                points = c.sample(64, sampler)
+                return bytes_a_point(lambda n: self.system.parts(c, [p[:n] for p in points], self.model))
+
+            most = max(cost(c) for c in self.system.constraints)
+            self._chunks = Chunks("collocation points", points_within(self.sampler.device, most))
+        return self._chunks
 
     @torch.no_grad()
     def estimate(self) -> float:
@@ -162,15 +258,19 @@ class Objective:
         squares = self._squares(fresh, answers)
         raw = math.sqrt(sum(float(square) for square in squares.values()))
         inside = next(fresh[c.name][0] for c in self.system.constraints if c.on_interior)
-        fields = self.model(inside)
-        lever = (self.model(inside, shift=self.scales.amplitude) - fields).norm() / self.scales.amplitude
+        fields = self._fields(inside)
+        lever = (self._fields(inside, self.scales.amplitude) - fields).norm() / self.scales.amplitude
         size = float(fields.norm())
         return raw * float(lever) / size if size else math.inf
+
+    def _fields(self, p: Points, shift: float = 0.0) -> Tensor:
+        return torch.cat(list(self.chunks.over(len(p), lambda rows: self.model(p[rows], shift=shift))))
 
     def state(self) -> dict[str, Any]:
         """The points and the generators, as tensors and plain types."""
         return {
             "counts": dict(self.counts),
+            "rows": None if self._chunks is None else self._chunks.rows,
             "generator": self.sampler.generator.get_state(),
             "fresh": self.fresh.generator.get_state(),
             "balance": None if self.balance is None else self.balance.state(),
@@ -184,6 +284,7 @@ class Objective:
     def load(self, state: dict[str, Any]) -> None:
         """Continue with the points and generators of a state."""
         self.counts = dict(state["counts"])
+        self._chunks = None if state["rows"] is None else Chunks("collocation points", state["rows"])
         self.sampler.generator.set_state(state["generator"])
         self.fresh.generator.set_state(state["fresh"])
         if self.balance is not None:

@@ -15,8 +15,9 @@ from .jet import Jet, Plan, coordinate, make_plan
 from .jet.functions import ELEMENTARY
 from .parameters import Unknowns
 from .points import Points
+from .singular import BesideWaves, CornerSiren
 from .siren import Siren
-from .waves import Waves
+from .waves import Waves, WavesAt
 
 
 class Model(nn.Module):
@@ -87,24 +88,35 @@ class Model(nn.Module):
         return tuple(Jet(moved[..., i], plan, points) for i in range(count))
 
     def _network_at(self, points: Points, plan: Plan) -> Any:
-        waves = self.waves
         # Forward hooks, as of an inspection, see layers that are called.
-        if waves is None or any(layer._forward_hooks for layer in self.network.modules()):
+        hooked = any(layer._forward_hooks for layer in self.network.modules())
+        found = None if hooked else self.features(points)
+        if found is None:
             return self.network(Jet(self._inputs(points, plan), plan, points))
         last = cast(Siren, self.network).layers[-1]
         assert isinstance(last, nn.Linear)
-        channels = waves.at(points).channels(plan, last.weight)
+        channels = found.channels(plan, last.weight)
         return Jet(torch.cat([channels[:1] + last.bias, channels[1:]]), plan, points)
 
     @property
     def waves(self) -> Waves | None:
-        """The features of a ``Siren`` of one layer, whose derivatives need no chain rule; of another network None."""
+        """The sines of a ``Siren`` of one layer, whose derivatives need no chain rule; of another network None."""
         network = self.network
         if not isinstance(network, Siren) or network.depth != 1 or self.periods:
             return None
         first, omega = network.layers[0], network.omegas[0]
         assert isinstance(first, nn.Linear)
         return Waves(omega * first.weight / self.scale, omega * first.bias, self.center)
+
+    def features(self, points: Points) -> WavesAt | BesideWaves | None:
+        """What the last layer of a ``Siren`` of one layer combines, in closed form; of another network None."""
+        waves, network = self.waves, self.network
+        if waves is None:
+            return None
+        if not isinstance(network, CornerSiren):
+            return waves.at(points)
+        ratio = network.stretch / self.scale
+        return BesideWaves(network.singular_at(ratio * (points.coordinates - self.center), ratio), waves.at(points))
 
     def _inputs(self, points: Points, plan: Plan) -> Tensor:
         """``(channels, n, inputs)``: the nondimensional coordinates with their derivatives."""

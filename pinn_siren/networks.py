@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from .errors import UsageError, suggest
 from .patchwork import Patchwork
+from .singular import CornerSiren
 from .siren import Siren
 
 Draw = Callable[[torch.Size, torch.Generator | None], Tensor]
@@ -198,7 +199,7 @@ def _positive(name: str, **sizes: int) -> None:
 
 OURS: dict[str, type[Any]] = {
     "siren": Siren, "mlp": MLP, "positional encoding": PositionalEncoding, "gaussian rbf": GaussianRBF,
-    "patchwork": Patchwork,
+    "patchwork": Patchwork, "corner siren": CornerSiren,
 }  # fmt: skip
 TORCH: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Linear: ("in_features", "out_features"),

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from .errors import UsageError
+from .jet import Jet
+from .jet.functions import sine
 
 CALM = 200.0
 """The first frequency up to which all layers learn at one rate."""
@@ -69,20 +71,28 @@ class Siren(nn.Module):
                 draw = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
                 parameter.copy_((2 * draw - 1) * size)
 
+    def resized(self, width: int, generator: torch.Generator | None = None) -> Siren:
+        """A new network of another width."""
+        kind = next(self.parameters()).dtype
+        return Siren(self.inputs, self.outputs, width, self.depth, self.omegas, dtype=kind, generator=generator)
+
     def forward(self, x: Any) -> Tensor:
         """``(n, inputs) -> (n, outputs)``; jets of inputs give jets of outputs."""
         for layer, omega in zip(self.layers[:-1], self.omegas, strict=True):
-            x = torch.sin(omega * layer(x))
+            x = layer(x)
+            x = x.apply(sine(omega)) if isinstance(x, Jet) else torch.sin(omega * x)
         return self.layers[-1](x)
 
     def paces(self) -> list[tuple[float, list[nn.Parameter]]]:
         """How fast first-order steps may move each layer, in units of the learning rate, with its parameters.
 
         A step of the first layer turns every phase by ``omega`` times as much, whatever its input's size: above
-        ``CALM``, as sounds need, such steps would only shuffle the phases.
+        ``CALM``, as sounds need, such steps would only shuffle the phases. The layers behind are slowed by the fourth
+        root: at the full rate sounds end in silence.
         """
         first = min(1.0, CALM / self.omegas[0])
-        return [(first if i == 0 else 1.0, list(layer.parameters())) for i, layer in enumerate(self.layers)]
+        other = first**0.25
+        return [(other * first if i == 0 else other, list(layer.parameters())) for i, layer in enumerate(self.layers)]
 
     def configuration(self) -> dict[str, Any]:
         """What rebuilds this network: the arguments of the constructor."""
@@ -102,10 +112,7 @@ def widened(network: Siren, width: int, generator: torch.Generator | None = None
 
     Their first weights are uniform and as large as the trained ones of the same input; all others as in a new network.
     """
-    first, kind = network.layers[0], next(network.parameters())
-    wide = Siren(
-        network.inputs, network.outputs, width, network.depth, network.omegas, dtype=kind.dtype, generator=generator
-    )
+    first, wide = network.layers[0], network.resized(width, generator)
     assert isinstance(first, nn.Linear)
     for number, (old, new) in enumerate(zip(network.layers, wide.layers, strict=True)):
         assert isinstance(old, nn.Linear) and isinstance(new, nn.Linear)

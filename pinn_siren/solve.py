@@ -19,6 +19,7 @@ from .patches import FoundPatches
 from .plan import SEARCH_SECONDS, TRAINED, make_stages, precision
 from .problem import Problem
 from .resampling import ResamplingName
+from .shallow import train_shallow
 from .solution import Solution
 from .trainer import Trainer, Watch
 
@@ -105,12 +106,20 @@ def solve(
     if found is not None and (enough or not plan.stages):
         trainer.adopt(found)
         return trainer.solution(tolerance=tolerance)
+    shallow: Trainer | None = None
+    if method == "gauss-newton" and steps is None and not training and trainer.unknowns is None and not signal:
+        shallow = train_shallow(problem, tolerance, budget, seed, device, progress, watch)
+        if shallow.outcomes[-1][1].end in ("tolerance", "interrupted"):
+            return shallow.solution(tolerance=tolerance)
     first = trainer.resume(plan.stages) if resume else 0
+    trainer.seconds += 0.0 if shallow is None or first else shallow.seconds
     for stage in plan.stages[first:]:
         left = None if budget is None else budget - (time.perf_counter() - started)
         outcome = trainer.run(stage, tolerance=tolerance, budget=left)
         if outcome.end in ("tolerance", "budget", "interrupted"):
             break
+    if shallow is not None and outcome.end != "interrupted" and shallow.outcomes[-1][1].estimate < outcome.estimate:
+        return shallow.solution(tolerance=tolerance)
     if found is not None and outcome.end != "interrupted" and found.estimate < outcome.estimate:
         trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)

@@ -13,8 +13,9 @@ SOURCE, WIDTH = (-0.6, 0.0), 0.125  # place and standard deviation of the source
 
 
 def speed(p):
-    r = torch.sqrt((p.x - 0.3) ** 2 + p.y**2 + 1e-12)
-    return 1 + (SPEED - 1) * torch.sigmoid((RADIUS - r) / EDGE)
+    # The distance to the edge, but for a factor, that is smooth at the lens' center too.
+    inward = (RADIUS**2 - (p.x - 0.3) ** 2 - p.y**2) / (2 * RADIUS)
+    return 1 + (SPEED - 1) * torch.sigmoid(inward / EDGE)
 
 
 def source(p):

@@ -32,7 +32,8 @@ def problem(medium: str = "uniform", edge: float = 0.02) -> Helmholtz:
 
     def speed(p):
         if medium == "disc":
-            return 1 + (SPEED - 1) * within(torch.sqrt(p.x**2 + p.y**2 + 1e-12) - RADIUS)
+            # The distance to the edge, but for a factor, that is smooth at the disc's center too.
+            return 1 + (SPEED - 1) * within((p.x**2 + p.y**2 - RADIUS**2) / (2 * RADIUS))
         sides = within(p.x - HALF) * within(-p.x - HALF) * within(p.y - HALF) * within(-p.y - HALF)
         return 1 + (SPEED - 1) * sides
 

@@ -70,7 +70,7 @@ def test_the_time_around_meets_every_constraint():
 def test_the_map_takes_the_velocity_along():
     """In a layered medium the times of the map are those of the reference, but for the looseness."""
     problem = Eikonal(domain=HOLED, velocity=lambda p: 1.5 + p.y, source=[SOURCE, (0.7, -0.6)])
-    bounds = problem._roadmap
+    bounds = problem._bounds
     for row, source in zip(bounds.times, problem.source, strict=True):
         one = Eikonal(domain=HOLED, velocity=problem.velocity, source=source)
         grid = one.finite_differences({"x": 80, "y": 80})

@@ -24,6 +24,8 @@ REFERENCES = {
     "wave_2d": ((1.9, 2.1), 4e-3),
     "poisson_disks": ((1.9, 2.1), 1e-4),
     "poisson_polygon": ((1.9, 2.1), 5e-5),
+    "poisson_l": ((1.2, 1.5), 1e-3),
+    "motz": ((0.8, 1.2), 2e-2),
     "helmholtz_obstacle": ((1.8, 2.6), 2e-3),
     "allen_cahn": ((1.9, 2.1), 2e-5),
     "plate": ((1.9, 2.1), 6e-4),

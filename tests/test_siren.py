@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pinn_siren import Points, Siren
 from pinn_siren.errors import UsageError
-from pinn_siren.jet import Jet, make_plan
+from pinn_siren.jet import Jet, coordinate, make_plan
 from pinn_siren.siren import count_parameters
 
 DEPTH, WIDTH, POINTS = 5, 512, 4096
@@ -198,3 +198,21 @@ def test_jets_go_in_and_come_out():
     jacobian = torch.autograd.functional.jacobian(network, x)[:, :, :, 0]
     slope = torch.stack([jacobian[i, :, i] for i in range(4)])
     assert torch.allclose(out.channels, torch.stack([network(x), slope]), rtol=1e-13)
+
+
+def test_a_jet_passes_the_sines_as_its_value_and_autograd_do():
+    network = Siren(2, 1, width=9, depth=3, omega=[4.0, 2.0, 3.0], dtype=torch.float64, generator=generator(7))
+    x = torch.rand(5, 2, generator=generator(8), dtype=torch.float64).requires_grad_()
+    points = Points(("x", "y"), x.detach())
+    plan = make_plan(("x", "y"), frozenset({"xxy", "xyy"}))
+    columns = [coordinate(points, plan, axis) for axis in "xy"]
+    came = network(torch.stack(columns, dim=-1))[:, 0]
+
+    def along(values, axis):
+        return torch.autograd.grad(values.sum(), x, create_graph=True)[0][:, "xy".index(axis)]
+
+    for key in plan.keys:
+        expected = network(x)[:, 0]
+        for axis in key:
+            expected = along(expected, axis)
+        assert torch.allclose(came.channel(key), expected, rtol=1e-11), key

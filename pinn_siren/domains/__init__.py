@@ -14,6 +14,7 @@ from .product import Product
 from .region import Region
 from .sampling import Sampler, Scheme
 from .shapes import Ball, Disk
+from .wedges import Wedge, wedges
 
 KINDS: dict[str, type[Domain]] = {
     kind.__name__: kind for kind in (Box, Disk, Ball, Polygon, Region, Mesh, SetOperation, Product)
@@ -42,5 +43,5 @@ def from_configuration(described: dict[str, Any]) -> Domain:
 
 __all__ = [
     "Ball", "Box", "Disk", "Domain", "Mesh", "On", "Polygon", "Product", "Region", "SIDES", "Sampler", "Scheme",
-    "SetOperation", "from_configuration",
+    "SetOperation", "Wedge", "from_configuration", "wedges",
 ]  # fmt: skip

@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from ..domains import Box, Domain
+from ..coefficients import Coefficient
+from ..conditions import Constraint
+from ..domains import Box, Domain, Sampler
 from ..jet import Jet, JetPoints, jet
 from ..points import Points
+from .bending import fastest
 from .roadmap import Roadmap
 from .sources import PointSources
 
 MARGIN = 0.035
 """How far a branch reaches beyond its own part of the domain, in units of the domain's diagonal."""
+TAUT = 1e-3
+"""How far the times of bent paths may be from the first arrival, in units of it."""
 SEEN = 128
 """Cells an axis on which obstacles are looked for."""
 FEW = 0.02
@@ -52,6 +57,26 @@ class Branches(PointSources):
         times = super().__call__(p, *factors)
         return tuple(self.late + on * (t - self.late) for on, t in zip(held, times, strict=True))
 
+    def constraint(self, bounds: Roadmap, domain: Domain, velocity: Coefficient) -> Constraint:
+        """Each branch's times at its own points of the map: those of the fastest paths that the map's bend into."""
+        starts = list(dict.fromkeys(self.sources))
+        times = torch.full((len(self.own), len(self.points)), torch.nan, dtype=torch.float64)
+        for row, source, own in zip(times, self.sources, self.own, strict=True):
+            row[list(own)] = fastest(domain, velocity, bounds.paths[starts.index(source)][list(own)])
+
+        def late(points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
+            like = points[0].coordinates
+            known = times.to(like)[:, bounds.numbers(like)]
+            return tuple(
+                torch.where(time.isnan(), 0.0, u.value - time.nan_to_num())
+                for u, time in zip(fields[0], known, strict=True)
+            )
+
+        def sample(n: int, sampler: Sampler) -> list[Points]:
+            return bounds.sample(domain.axes, len(self.points), sampler)
+
+        return Constraint("times", sample, late, slack=TAUT, first=True)
+
     def arrives(self, x: Tensor) -> Tensor:
         """``(n, d) -> (n, branches)``: where rays of each branch arrive."""
         away = torch.cdist(x, torch.tensor(self.points, dtype=x.dtype, device=x.device))
@@ -78,7 +103,7 @@ def branches(domain: Domain, bounds: Roadmap, lone: PointSources) -> Branches | 
         labels = labels[known][nearest]
         which += [i] * len(kept)
         own += [tuple(np.flatnonzero(labels == k).tolist()) for k in kept]
-    if not len(lone.sources) < len(own) <= MOST:
+    if len(own) > MOST:
         return None
     return Branches(
         tuple(lone.sources[i] for i in which), tuple(lone.slownesses[i] for i in which),

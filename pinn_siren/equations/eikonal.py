@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SURFACE_POINTS = 512
 """How many points stand for a surface that is given as a domain."""
+ROUGH = 2
+"""Times of this more points are looked at around obstacles: near walls they have no second derivatives."""
 MEDIUM = 2000
 """At how many points the medium's wavenumbers are read."""
 AWAY = 0.02
@@ -152,7 +154,7 @@ class Eikonal(Problem):
         """Off a box, no rays from boundaries, and the bounds of a map; T = 0 on a surface, unless that is built in."""
         stated = super().constraints()
         if not isinstance(self.domain, Box):
-            stated += [Constraint("walls", self._on_walls, self._emerging), self._bounds.constraint(self.domain.axes)]
+            stated += [Constraint("walls", self._on_walls, self._emerging), self._known]
         if isinstance(self.ansatz, Branches):
             # The edges of branches are jumps that the fields need not follow.
             stated = [replace(c, wavenumbers=self._of_medium) for c in stated]
@@ -179,12 +181,11 @@ class Eikonal(Problem):
         return roadmap(self.domain, self.velocity, starts)
 
     @cached_property
-    def _bounds(self) -> Roadmap:
-        """The map, a row a field."""
-        if not isinstance(self.ansatz, Branches):
-            return self._map
-        starts = list(map(tuple, self._start.tolist()))
-        return self._map.of_branches([starts.index(source) for source in self.ansatz.sources], self.ansatz.own)
+    def _known(self) -> Constraint:
+        """What the map says of the times."""
+        if isinstance(self.ansatz, Branches):
+            return self.ansatz.constraint(self._map, self.domain, self.velocity)
+        return self._map.constraint(self.domain.axes)
 
     def _arriving(self, p: Points, parts: list[Tensor]) -> list[Tensor]:
         """A residual a field, of a branch only where it arrives."""
@@ -196,7 +197,7 @@ class Eikonal(Problem):
     def _inside(self, n: int, sampler: Sampler) -> list[Points]:
         """Points of the equation: of branches so many that each has its ``n``."""
         if isinstance(self.ansatz, Branches):
-            n = round(n * len(self.ansatz.points) / max(map(len, self.ansatz.own)))
+            n = round(ROUGH * n * len(self.ansatz.points) / max(map(len, self.ansatz.own)))
         return super()._inside(n, sampler)
 
     def _on_walls(self, n: int, sampler: Sampler) -> list[Points]:
@@ -208,7 +209,11 @@ class Eikonal(Problem):
         if self.surface is not None:
             start = self._start.to(points[0].coordinates)
             velocity = velocity * (torch.cdist(points[0].coordinates, start).amin(dim=1) > AWAY * self._size)
-        return tuple(self._arriving(points[0], [(velocity * u.normal_derivative).clamp(max=0.0) for u in fields[0]]))
+        out = self._arriving(points[0], [(velocity * u.normal_derivative).clamp(max=0.0) for u in fields[0]])
+        if isinstance(self.ansatz, Branches):
+            # Rays creep along walls, all the way through what the equation leaves there.
+            out += self.residual(points[0], *fields[0])
+        return tuple(out)
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """Factored fast marching of second order on one grid."""

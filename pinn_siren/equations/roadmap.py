@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -60,33 +59,31 @@ class Roadmap:
         turned: NDArray[np.float64] = ((steps + np.pi) % (2 * np.pi) - np.pi).sum(axis=1)
         return turned
 
-    def of_branches(self, rows: Sequence[int], own: Sequence[Sequence[int]]) -> Roadmap:
-        """The map of fields that are known at points of their own alone: a row of ``times`` each, NaN elsewhere."""
-        times = torch.full((len(rows), len(self.points)), torch.nan, dtype=self.times.dtype)
-        for field, (row, numbers) in enumerate(zip(rows, own, strict=True)):
-            times[field, list(numbers)] = self.times[row, list(numbers)]
-        return replace(self, times=times, gap=self.gap[list(rows)])
-
     def constraint(self, axes: tuple[str, ...]) -> Constraint:
         """What a field, one a start, lies above or below the bounds."""
 
-        def sample(n: int, sampler: Any) -> list[Points]:
-            chosen = torch.randperm(len(self.points), generator=sampler.generator, device=sampler.device)[:n].cpu()
-            return [Points(axes, self.points[chosen].to(device=sampler.device, dtype=sampler.dtype))]
-
         def outside(points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
             like = points[0].coordinates
-            away, which = torch.cdist(like, self.points.to(like)).min(dim=1)
-            if bool((away > SAME * self.size).any()):
-                raise ProblemError("The bounds of travel times are known at the points of their map only.")
-            upper = self.times.to(like)[:, which]
+            upper = self.times.to(like)[:, self.numbers(like)]
             lower = (1 - self.loose) * upper - self.gap.to(like)
             return tuple(
-                torch.where(high.isnan(), 0.0, (u.value - high).clamp(min=0) - (low - u.value).clamp(min=0))
-                for u, low, high in zip(fields[0], lower.nan_to_num(), upper, strict=True)
+                (u.value - high).clamp(min=0) - (low - u.value).clamp(min=0)
+                for u, low, high in zip(fields[0], lower, upper, strict=True)
             )
 
-        return Constraint("bounds", sample, outside)
+        return Constraint("bounds", partial(self.sample, axes), outside)
+
+    def sample(self, axes: tuple[str, ...], n: int, sampler: Sampler) -> list[Points]:
+        """So many of the map's points, at most all."""
+        chosen = torch.randperm(len(self.points), generator=sampler.generator, device=sampler.device)[:n].cpu()
+        return [Points(axes, self.points[chosen].to(device=sampler.device, dtype=sampler.dtype))]
+
+    def numbers(self, x: Tensor) -> Tensor:
+        """Which of the map's points these are. Raises ``ProblemError`` where some are none."""
+        away, which = torch.cdist(x, self.points.to(x)).min(dim=1)
+        if bool((away > SAME * self.size).any()):
+            raise ProblemError("The bounds of travel times are known at the points of their map only.")
+        return which
 
 
 def roadmap(domain: Domain, velocity: Coefficient, starts: list[Tensor]) -> Roadmap:

@@ -109,29 +109,32 @@ class _Compose(torch.autograd.Function):
         f = [None, *higher]
         plan: Plan = ctx.plan
         out = f[1] * g
-        if len(plan.keys) > 1:
-            out[0].addcmul_(f[2], (g[1:] * z[1:]).sum(0))
+        # What reaches the value through each derivative of f: the sum over the channels of g and their polynomial in z.
+        through: dict[int, Tensor] = {}
         for c, bell in enumerate(plan.chain):
-            for m in range(2, len(bell)):
+            for m in range(1, len(bell)):
                 if not bell[m]:
                     continue
-                out[0].addcmul_(f[m + 1] * g[c], _polynomial(bell[m], z))
+                polynomial = _polynomial(bell[m], z)
+                through[m] = through[m].addcmul_(g[c], polynomial) if m in through else g[c] * polynomial
+                if m == 1:
+                    continue
                 weight = f[m] * g[c]
                 for channel in {c for _, channels in bell[m] for c in channels}:
-                    out[channel].addcmul_(weight, _partial(bell[m], channel, z))
+                    _add_slope(out[channel], weight, bell[m], channel, z)
+        for m, sums in through.items():
+            out[0].addcmul_(f[m + 1], sums)
         return out, None, None
 
 
-def _partial(monomials: tuple[Monomial, ...], channel: int, z: Tensor) -> Tensor:
-    """The derivative of a polynomial in the channels with respect to one of them."""
-    terms = []
+def _add_slope(out: Tensor, weight: Tensor, monomials: tuple[Monomial, ...], channel: int, z: Tensor) -> None:
+    """Add to ``out`` the weight times the derivative of a polynomial in the channels by one of them."""
     for factor, channels in monomials:
         power = channels.count(channel)
         if power:
             rest = list(channels)
             rest.remove(channel)
-            terms.append(_monomial(factor * power, tuple(rest), z))
-    return _sum(terms)
+            out.addcmul_(weight, _monomial(1, tuple(rest), z), value=factor * power)
 
 
 class _Linear(torch.autograd.Function):
@@ -148,5 +151,10 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         z, weight = (saved.conj() for saved in ctx.saved_tensors)
         to_input = g @ weight if ctx.needs_input_grad[0] else None
-        to_weight = g.reshape(-1, g.shape[-1]).T @ z.reshape(-1, z.shape[-1]) if ctx.needs_input_grad[1] else None
+        to_weight = _transposed(g.flatten(0, -2), z.flatten(0, -2)) if ctx.needs_input_grad[1] else None
         return to_input, to_weight, g[0].sum(0) if ctx.needs_input_grad[2] else None
+
+
+def _transposed(g: Tensor, z: Tensor) -> Tensor:
+    """``gᵀ z``; the narrower of the two is transposed, which is up to three times faster where one has few columns."""
+    return g.T @ z if g.shape[1] <= z.shape[1] else (z.T @ g).T.contiguous()

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..ansatz import Ansatz, build_in
 from ..conditions import Constraint
-from ..errors import UsageError
-from ..jet import Jet, Linearization, Plan, Residual, is_linear, linearize
+from ..jet import Linearization, Plan
+from ..memory import Chunks
 from ..model import Model
 from ..points import Points
-from ..problem import record
-from ..system import System, checked
-from ..waves import WavesAt
+from ..system import System
+from .linearized import Raw, last_layer, linearized
 
+T = TypeVar("T")
 CHUNK = 2**18
 """Numbers of one derivative of the features that are held at once: they stay in the processor's cache."""
 
@@ -30,14 +30,6 @@ class Block:
     constraint: Constraint
     matrix: Tensor
     right: Tensor
-
-
-def last_layer(network: nn.Module) -> nn.Linear:
-    """The linear layer that a network ends with. Raises ``UsageError`` where there is none."""
-    layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
-    if not layers:
-        raise UsageError(f"Least squares solves a last linear layer, and {type(network).__name__} has none.")
-    return layers[-1]
 
 
 class Features(Protocol):
@@ -62,11 +54,11 @@ class FeatureJets:
         return total
 
 
-def features(model: Model, points: Points, plan: Plan) -> FeatureJets | WavesAt:
+def features(model: Model, points: Points, plan: Plan) -> Features:
     """What the last layer combines."""
-    waves = model.waves
-    if waves is not None:
-        return waves.at(points)
+    closed = model.features(points)
+    if closed is not None:
+        return closed
     layer, seen = last_layer(model.network), []
     hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     try:
@@ -76,78 +68,163 @@ def features(model: Model, points: Points, plan: Plan) -> FeatureJets | WavesAt:
     return FeatureJets(seen[-1].channels)
 
 
-def assemble(
-    system: System, points: dict[str, list[Points]], model: Model, basis: Model | None = None
-) -> tuple[list[Block], bool]:
-    """The blocks of all constraints, linearized at the model's fields, and whether the unknowns are complex.
+@dataclass(frozen=True, eq=False)
+class ConstraintRows:
+    """The rows of all parts of one constraint, made when they are asked for.
+
+    ``groups``: of every matched set, field and half, the coefficients ``(parts, n, channels)`` of its derivatives;
+    ``right`` ``(n, parts)``; ``model``: whose features the columns are; ``shape``: parts, points and unknowns.
+    """
+
+    constraint: Constraint
+    plan: Plan
+    points: list[Points]
+    groups: dict[tuple[int, int, bool], Tensor]
+    right: Tensor
+    model: Model
+    shape: tuple[int, int, int]
+
+    def matrix(self, cut: slice) -> Tensor:
+        """``(parts, rows, unknowns)`` at some of the points, not averaged yet."""
+        parts, n, unknowns = self.shape
+        first, last, _ = cut.indices(n)
+        layer = last_layer(self.model.network)
+        width = layer.in_features
+        size = width + (layer.bias is not None)
+        kind = next(iter(self.groups.values()))
+        matrices = kind.new_zeros(parts, last - first, unknowns)
+        step = max(1, CHUNK // width)
+        for start in range(first, last, step):
+            end = min(start + step, last)
+            at, to = slice(start, end), slice(start - first, end - first)
+            shapes = [features(self.model, p[at], self.plan) for p in self.points]
+            for (which, field, imaginary), by_key in self.groups.items():
+                column = ((len(self.model.fields) if imaginary else 0) + field) * size
+                for r in range(parts):
+                    scaled = by_key[r, at] * self.model.amplitude[field]
+                    matrices[r, to, column : column + width] += shapes[which].rows(self.plan, scaled)
+                    if size > width:
+                        matrices[r, to, column + width] += scaled[:, 0]
+        return matrices
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """The system of all constraints, linearized at the model's fields; ``whole``: whether the unknowns are complex.
 
     The unknowns are the last layer's weights and bias, one set a field; where the fields are complex and the residual
     is complex-differentiable they are complex, else real parts and then imaginary parts. ``matrix @ unknowns - right``
     is the residual of the linearized problem. A matrix of complex unknowns is real where all its coefficients are.
-    ``basis``: another model without an ansatz of its own, whose features stand for changes of the fields; then
-    ``right`` has no meaning.
     """
-    with torch.no_grad():
-        model.refresh()
-        found = [(c, *linearized(system, c, points[c.name], model, basis is not None)) for c in system.constraints]
-        whole = model.complex_valued and all(lin.complex_blocks() is not None for _, _, lin, _ in found)
-        over = basis or model
-        blocks = [b for c, plan, lin, raw in found for b in _blocks(c, plan, lin, raw, points[c.name], over, whole)]
-    return blocks, whole
+
+    constraints: list[ConstraintRows]
+    whole: bool
+    fields: int = 1
+
+    @property
+    def unknowns(self) -> int:
+        """The number of columns."""
+        return self.constraints[0].shape[2]
+
+    @property
+    def lengths(self) -> list[int]:
+        """The number of rows of every block."""
+        return [
+            1 if rows.constraint.reduce == "mean" else rows.shape[1]
+            for rows in self.constraints
+            for _ in range(rows.shape[0])
+        ]
+
+    @property
+    def kinds(self) -> list[Constraint]:
+        """The constraint of every block."""
+        return [rows.constraint for rows in self.constraints for _ in range(rows.shape[0])]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the rows."""
+        kinds = [kind.dtype for rows in self.constraints for kind in rows.groups.values()]
+        return torch.complex128 if any(kind.is_complex for kind in kinds) else torch.float64
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are made."""
+        return self.constraints[0].right.device
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the longest row, all parts of a point together."""
+        return max(rows.shape[0] for rows in self.constraints) * self.unknowns * self.dtype.itemsize
+
+    @torch.no_grad()
+    def blocks(self) -> list[Block]:
+        """All rows, a block every part of every constraint."""
+        found = []
+        for rows in self.constraints:
+            for matrix, right in zip(rows.matrix(slice(None)), rows.right.T, strict=True):
+                if rows.constraint.reduce == "mean":
+                    matrix, right = matrix.mean(0, keepdim=True), right.mean(0, keepdim=True)
+                found.append(Block(rows.constraint, matrix, right))
+        return found
+
+    @torch.no_grad()
+    def sweep(self, chunks: Chunks, work: Callable[[slice, Tensor, Tensor], T]) -> Iterator[T]:
+        """``work(blocks, rows, right)`` over all rows, as many points at a time as ``chunks`` says.
+
+        ``blocks``: which ones ``rows`` ``(parts, n, unknowns)`` and ``right`` ``(parts, n)`` are of.
+        """
+        done = 0
+        for rows in self.constraints:
+            of = slice(done, done + rows.shape[0])
+            done = of.stop
+            if rows.constraint.reduce == "mean":
+                total = torch.stack(list(chunks.over(rows.shape[1], partial(_summed, rows)))).sum(0)
+                yield work(of, total[:, None] / rows.shape[1], rows.right.mean(0)[:, None])
+            else:
+                yield from chunks.over(rows.shape[1], partial(_worked, rows, of, work))
+
+
+def _summed(rows: ConstraintRows, cut: slice) -> Tensor:
+    return rows.matrix(cut).sum(1)
+
+
+def _worked(rows: ConstraintRows, of: slice, work: Callable[[slice, Tensor, Tensor], T], cut: slice) -> T:
+    return work(of, rows.matrix(cut), rows.right[cut].T)
 
 
 @torch.no_grad()
-def linear(system: System, points: dict[str, list[Points]], model: Model) -> bool:
-    """Whether the fields enter every residual linearly, at a few of the points."""
+def design(
+    system: System,
+    points: dict[str, list[Points]],
+    model: Model,
+    basis: Model | None = None,
+    some: list[Constraint] | None = None,
+) -> Design:
+    """The system of a model's last layer, of ``some`` constraints or all. ``basis``: see ``assemble``."""
     model.refresh()
-    for c in system.constraints:
-        few = [p[:16] for p in points[c.name]]
-        _, _, raw = linearized(system, c, few, model)
-        if not is_linear(_residual(c, model.ansatz), few, raw):
-            return False
-    return True
+    some = system.constraints if some is None else some
+    found = [(c, *linearized(system, c, points[c.name], model, basis is not None)) for c in some]
+    whole = model.complex_valued and all(lin.complex_blocks() is not None for _, _, lin, _ in found)
+    over = basis or model
+    rows = [_rows(c, plan, lin, raw, points[c.name], over, whole) for c, plan, lin, raw in found]
+    return Design(rows, whole, len(model.fields))
 
 
-Raw = list[tuple[Jet, ...]]
+def assemble(
+    system: System, points: dict[str, list[Points]], model: Model, basis: Model | None = None
+) -> tuple[list[Block], bool]:
+    """The blocks of all constraints, and whether the unknowns are complex: see ``Design``.
+
+    ``basis``: another model without an ansatz of its own, whose features stand for changes of the fields; then
+    ``right`` has no meaning.
+    """
+    found = design(system, points, model, basis)
+    return found.blocks(), found.whole
 
 
-def _residual(c: Constraint, ansatz: Ansatz | None) -> Residual:
-    def residual(at: list[Points], free: Raw) -> tuple[Tensor, ...]:
-        plan = free[0][0].plan
-        return checked(c, at, [build_in(ansatz, p, plan, u) for p, u in zip(at, free, strict=True)])
-
-    return residual
-
-
-def linearized(
-    system: System, c: Constraint, points: list[Points], model: Model, composed: bool = False
-) -> tuple[Plan, Linearization, Raw]:
-    """The plan of a constraint, its linearization at the model's fields, and these; ``composed``: with respect to the
-    fields with what the model builds in, no longer to the network's own."""
-    ansatz = system.problem.ansatz if composed else model.ansatz
-
-    def evaluate(plan: Plan) -> tuple[Plan, Linearization, Raw]:
-        raw = [_raw(model, p, plan) if ansatz is model.ansatz else model.fields_at(p, plan) for p in points]
-        return plan, linearize(_residual(c, ansatz), points, raw), raw
-
-    found, system.asked[c.name] = record(evaluate, system.problem, system.asked[c.name])
-    return found
-
-
-def _raw(model: Model, points: Points, plan: Plan) -> tuple[Jet, ...]:
-    """The network's own fields; of a last layer of zeros, without a look at the others."""
-    layer = last_layer(model.network)
-    if bool(layer.weight.any()) or (layer.bias is not None and bool(layer.bias.any())):
-        return model.raw_fields(points, plan)
-    kind = torch.promote_types(layer.weight.dtype, torch.complex64) if model.complex_valued else layer.weight.dtype
-    channels = layer.weight.new_zeros(len(plan.keys), len(points), len(model.fields), dtype=kind)
-    channels[0] += model.offset
-    return tuple(Jet(channels[..., i], plan, points) for i in range(len(model.fields)))
-
-
-def _blocks(
+def _rows(
     c: Constraint, plan: Plan, lin: Linearization, raw: Raw, points: list[Points], model: Model, whole: bool
-) -> Iterator[Block]:
+) -> ConstraintRows:
     coefficients, values, columns = lin.coefficients, lin.values, lin.columns
     if whole:
         blocks = lin.complex_blocks()
@@ -156,8 +233,6 @@ def _blocks(
         columns = tuple(column for column in columns if not column.imaginary)
         values = torch.complex(values[:, 0::2], values[:, 1::2])
     layer = last_layer(model.network)
-    width = layer.in_features
-    size = width + (layer.bias is not None)
     halves = 2 if model.complex_valued and not whole else 1
     n, parts = coefficients.shape[:2]
     groups: dict[tuple[int, int, bool], Tensor] = {}
@@ -166,7 +241,6 @@ def _blocks(
         if key not in groups:
             groups[key] = coefficients.new_zeros(parts, n, len(plan.keys))
         groups[key][..., plan.index[column.key]] = coefficients[:, :, i].T
-    matrices = coefficients.new_zeros(parts, n, halves * len(model.fields) * size)
     known = torch.zeros_like(values)
     for (which, field, imaginary), by_key in groups.items():
         u = raw[which][field].channels
@@ -175,23 +249,8 @@ def _blocks(
         # The offset is no unknown.
         fixed[0] = 0.0 if imaginary else model.offset[field]
         known = known + torch.einsum("rnk,kn->nr", by_key.to(u.dtype), u - fixed)
-    step = max(1, CHUNK // width)
-    for start in range(0, n, step):
-        cut = slice(start, start + step)
-        shapes = [features(model, p[cut], plan) for p in points]
-        for (which, field, imaginary), by_key in groups.items():
-            at = ((len(model.fields) if imaginary else 0) + field) * size
-            for r in range(parts):
-                scaled = by_key[r, cut] * model.amplitude[field]
-                matrices[r, cut, at : at + width] += shapes[which].rows(plan, scaled)
-                if size > width:
-                    matrices[r, cut, at + width] += scaled[:, 0]
-    right = known - values
-    for r in range(parts):
-        matrix, b = matrices[r], right[:, r]
-        if c.reduce == "mean":
-            matrix, b = matrix.mean(0, keepdim=True), b.mean(0, keepdim=True)
-        yield Block(c, matrix, b)
+    unknowns = halves * len(model.fields) * (layer.in_features + (layer.bias is not None))
+    return ConstraintRows(c, plan, points, groups, known - values, model, (parts, n, unknowns))
 
 
 def put(model: Model, unknowns: Tensor, whole: bool) -> None:
@@ -206,4 +265,4 @@ def put(model: Model, unknowns: Tensor, whole: bool) -> None:
             layer.bias.copy_(rows[:, -1])
 
 
-__all__ = ["Block", "assemble", "features", "last_layer", "linear", "linearized", "put"]
+__all__ = ["Block", "Design", "assemble", "design", "features", "put"]

@@ -13,21 +13,24 @@ from ..conditions import Constraint
 from ..domains import Sampler
 from ..errors import UsageError
 from ..loss import Objective
+from ..memory import Chunks, ran_out
 from ..model import Model
 from ..points import Points
 from ..system import System
-from .design import Block, assemble, last_layer, linear, put
+from .by_qr import remainder, solve
+from .design import Block, Design, design, put
+from .linearized import last_layer, linear
 from .stage import Stage, Update
+from .weighted import Held, Streamed, Weighted, chunks_of, fits, say_streamed
 
 OVERSAMPLING = 2
 """Points inside for every feature."""
 EDGE_WEIGHT = 3.0
 """The weight of conditions beside the equation; from 0.1 to 1000 it changes smooth solutions little."""
-RIDGE = 1e-15
-"""In units of a column's length."""
 CLOSE = 1e-12
-LEAST_DAMPED, MOST_DAMPED, MORE_DAMPED = 1e-7, 1e-1, 30.0
-"""In units of a column's length: the damping of a step where the whole one raises the residual, and its growth."""
+HALVINGS = 5
+START = 1e-3
+"""In units of a column's length: the ridge of the first fit, which has no equation between its points."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,15 @@ class LeastSquares(Stage):
     condition, each group divided by the root mean square of its rows, columns scaled to unit length; by QR with a ridge
     of ``1e-15``. float64 only. Random features: Rahimi and Recht
     2007 (NeurIPS 20); for differential equations: Calabro, Fabiani and Siettos 2021, doi 10.1016/j.cma.2021.114188.
+
+    A matrix that takes more than half of the free memory is never held: its rows are made some at a time, and the
+    triangle of the QR takes them up. ``gram``: such a matrix by Gram matrices instead, in three passes of products
+    alone, to the same digits: faster on graphics processors.
     """
 
     steps: int = 20
     resample: int = 0
+    gram: bool = False
 
     def begin(self, objective: Objective) -> Update:
         """One Gauss-Newton iteration a step, on points of its own."""
@@ -50,7 +58,7 @@ class LeastSquares(Stage):
             raise UsageError("LeastSquares needs dtype=torch.float64: its weights cancel to many digits.")
         width = last_layer(model.network).in_features
         objective.points = collocation(objective.system, width, objective.sampler.generator)
-        solver = LastLayer(objective.system, model, objective.points)
+        solver = LastLayer(objective.system, model, objective.points, gram=self.gram)
 
         def step(number: int) -> Tensor:
             solver.step()
@@ -84,7 +92,9 @@ class LastLayer:
     ``residual``: the weighted root mean square of all rows at the collocation points; ``scales``: of every block, the
     root mean square of its matrix, the residual that a typical feature of coefficient 1 makes; ``linear``: whether the
     fields enter linearly, found out unless given; ``matrix``, ``right`` and ``weights``: the system that was solved
-    last, and its blocks' factors; ``weigh``: another choice of these.
+    last, and its blocks' factors, the first two empty where the matrix does not fit the memory; ``weigh``: another
+    choice of these, for which it is always held; ``gram``: see ``LeastSquares``; ``chunks``: so many points at a time,
+    however large the memory, else found out.
     """
 
     system: System
@@ -92,11 +102,12 @@ class LastLayer:
     points: dict[str, list[Points]]
     linear: bool | None = None
     weigh: Callable[[list[Block], list[float]], list[float]] | None = None
+    gram: bool = False
+    chunks: Chunks | None = None
     scales: list[float] = field(default_factory=list, init=False)
     whole: bool = field(default=False, init=False)
     residual: float = field(default=math.inf, init=False)
     done: bool = field(default=False, init=False)
-    damping: float = field(default=RIDGE, init=False)
     weights: list[float] = field(default_factory=list, init=False)
     matrix: Tensor = field(default_factory=lambda: torch.empty(0, 0), init=False)
     right: Tensor = field(default_factory=lambda: torch.empty(0), init=False)
@@ -105,52 +116,55 @@ class LastLayer:
         """Linearize, solve, and take as much of the step as lowers the residual."""
         if self.linear is None:
             self.linear = linear(self.system, self.points, self.model)
-        blocks, self.whole = assemble(self.system, self.points, self.model)
-        self.scales = [float(b.matrix.abs().square().mean().sqrt()) or 1.0 for b in blocks]
-        self.weights = weights = (self.weigh or weigh)(blocks, self.scales)
-        matrix = torch.cat([b.matrix * w for b, w in zip(blocks, weights, strict=True)])
-        right = torch.cat([b.right * w for b, w in zip(blocks, weights, strict=True)])
-        self.right = right
-        if not bool(torch.isfinite(matrix).all() and torch.isfinite(right).all()):
+        if not self.scales:
+            self._start()
+        found = design(self.system, self.points, self.model)
+        self.whole = found.whole
+        before = self.unknowns()
+        weighted, solved = self._solved(found)
+        self.scales, self.weights = weighted.scales, weighted.weights
+        if isinstance(weighted, Held):
+            self.matrix, self.right = weighted.matrix, weighted.right
+        if solved is None:
             # Where the residual has no linearization, as log(u) at u = 0, there is no step.
             self.residual, self.done = math.inf, True
             return
-        before = self.unknowns()
-        width = len(before) // (last_layer(self.model.network).out_features // (1 + self.whole))
-        self.damping = self.damping / MORE_DAMPED if self.damping > LEAST_DAMPED else RIDGE
-        if self.damping > RIDGE:
-            solved = before + solve_apart(matrix, right - matrix @ before, width, self.damping)
-        else:
-            solved = solve_apart(matrix, right, width)
-        self.matrix = matrix = matrix.to(solved.dtype)
-        linear_residual = float((matrix @ solved - right).norm())
+        here, linear_residual = weighted.misfits(before, solved)
         put(self.model, solved, self.whole)
         if self.linear:
             self.residual, self.done = linear_residual, True
             return
-        here = float((matrix @ before - right).norm())
-        there = self._measured(weights)
-        if there > here and math.isfinite(here):
-            there = self._shortened(before, here, weights, width)
+        share = 1.0
+        for _ in range(HALVINGS):
+            there = self._measured(self.weights)
+            if there <= here or not math.isfinite(here):
+                break
+            share /= 2
+            put(self.model, before + share * (solved - before), self.whole)
         self.residual = there
         # Where the linearization said it would be, or no better than before: another step would change nothing.
         self.done = abs(there - linear_residual) <= 1e-6 * here + CLOSE or there > (1 - 1e-3) * here
 
-    def _shortened(self, before: Tensor, here: float, weights: list[float], width: int) -> float:
-        """Where the whole step raises the residual: the first damped one that lowers it, and what that leaves.
+    def _start(self) -> None:
+        """Fit what is known beforehand of a nonlinear problem's solution."""
+        known = [c for c in self.system.constraints if c.first]
+        if known and not self.linear:
+            found = design(self.system, self.points, self.model, some=known)
+            held = Held(found, self.weigh or weigh)
+            put(self.model, solve(held.matrix, held.right, START), found.whole)
 
-        What inequalities add to the rows changes with the step, and holds for a short one alone (Levenberg 1944,
-        doi 10.1090/qam/10666).
-        """
-        left = self.right - self.matrix @ before
-        while self.damping < MOST_DAMPED:
-            self.damping = max(LEAST_DAMPED, MORE_DAMPED * self.damping)
-            put(self.model, before + solve_apart(self.matrix, left, width, self.damping), self.whole)
-            there = self._measured(weights)
-            if there <= here:
-                return there
-        put(self.model, before, self.whole)
-        return here
+    def _solved(self, found: Design) -> tuple[Weighted, Tensor | None]:
+        """The weighted system and its solution, ``None`` where a number is not finite."""
+        if self.weigh is not None or (self.chunks is None and fits(found)):
+            try:
+                return _held(found, self.weigh or weigh)
+            except (MemoryError, RuntimeError) as error:
+                if self.weigh is not None or not ran_out(error):
+                    raise
+            say_streamed(found)
+        self.chunks = self.chunks or chunks_of(found)
+        streamed = Streamed(found, factor, self.chunks, self.gram)
+        return streamed, streamed.solve() if streamed.finite else None
 
     def _measured(self, weights: list[float]) -> float:
         """The weighted norm of all rows, as they are now."""
@@ -165,7 +179,10 @@ class LastLayer:
 
     @torch.no_grad()
     def _parts(self, c: Constraint) -> list[Tensor]:
-        parts = self.system.parts(c, self.points[c.name], self.model)
+        points = self.points[c.name]
+        chunks = self.chunks or Chunks(f"points of {c.name!r}", len(points[0]))
+        some = list(chunks.over(len(points[0]), lambda cut: self.system.parts(c, [p[cut] for p in points], self.model)))
+        parts = [torch.cat(pieces) for pieces in zip(*some, strict=True)]
         return [part.mean(0, keepdim=True) if c.reduce == "mean" else part for part in parts]
 
     def unknowns(self) -> Tensor:
@@ -180,6 +197,11 @@ class LastLayer:
         return rows.reshape(-1)
 
 
+def _held(found: Design, weigh: Callable[[list[Block], list[float]], list[float]]) -> tuple[Weighted, Tensor | None]:
+    held = Held(found, weigh)
+    return held, held.solve() if held.finite else None
+
+
 def collocation(system: System, width: int, generator: torch.Generator) -> dict[str, list[Points]]:
     """Points for every constraint: ``OVERSAMPLING`` a feature inside, as densely on boundaries; denser at the sides."""
     dimensions = len(system.problem.domain.axes)
@@ -191,55 +213,15 @@ def collocation(system: System, width: int, generator: torch.Generator) -> dict[
     return system.sample(numbers, Sampler(generator, torch.float64, "chebyshev"))
 
 
-def solve_apart(matrix: Tensor, right: Tensor, width: int, ridge: float = RIDGE) -> Tensor:
-    """``solve``, every ``width`` columns alone where no row joins them, as those of several sources of travel times."""
-    count = matrix.shape[1] // width
-    if count < 2:
-        return solve(matrix, right, ridge)
-    among = matrix.reshape(len(matrix), count, width).ne(0).any(dim=2)
-    if bool((among.sum(dim=1) > 1).any()):
-        return solve(matrix, right, ridge)
-    parts = [solve(matrix[rows, k * width : (k + 1) * width], right[rows], ridge) for k, rows in enumerate(among.T)]
-    return torch.cat(parts)
-
-
-def solve(matrix: Tensor, right: Tensor, ridge: float = RIDGE) -> Tensor:
-    """``min |A x - b|^2 + ridge^2 |D x|^2``, ``D`` the columns' lengths, by one QR; ``b`` real or complex.
-
-    ``right``: ``(rows,)``, or ``(rows, k)`` for several at once. Features are dependent within rounding by design. The
-    ridge, at rounding, holds the weights of what the rows do not see; it is as accurate as singular values cut off
-    there, for the work of one factorization.
-    """
-    if right.ndim == 1:
-        return solve(matrix, right[:, None], ridge)[:, 0]
-    n, k = matrix.shape[1], right.shape[1]
-    lengths = matrix.norm(dim=0)
-    lengths = torch.where(lengths > 0, lengths, 1.0)
-    split = right.is_complex() and not matrix.is_complex()
-    columns = torch.cat([right.real, right.imag], dim=1) if split else right.to(matrix.dtype)
-    both = matrix.new_zeros(len(matrix) + n, n + columns.shape[1])
-    torch.div(matrix, lengths, out=both[: len(matrix), :n])
-    both[: len(matrix), n:] = columns
-    both[len(matrix) :, :n].fill_diagonal_(ridge)
-    triangle = torch.linalg.qr(both, mode="r").R
-    found = torch.linalg.solve_triangular(triangle[:n, :n], triangle[:n, n:], upper=True) / lengths[:, None]
-    return torch.complex(found[:, :k], found[:, k:]) if split else found
-
-
-def remainder(matrix: Tensor, right: Tensor) -> Tensor:
-    """What no combination of a matrix's columns takes from ``right``: ``b - A x`` at the least-squares solution."""
-    fitted = solve(matrix, right)
-    return right - matrix.to(fitted.dtype) @ fitted
-
-
 def weigh(blocks: list[Block], scales: list[float]) -> list[float]:
     """The factors of blocks: 1 over the root mean square of their rows, more beside the equation."""
+    return [factor(b.constraint, len(b.matrix), scale) for b, scale in zip(blocks, scales, strict=True)]
 
-    def one(block: Block, scale: float) -> float:
-        edge = 1.0 if block.constraint.on_interior else EDGE_WEIGHT
-        return edge * math.sqrt(block.constraint.weight) / (scale * math.sqrt(len(block.matrix)))
 
-    return [one(b, s) for b, s in zip(blocks, scales, strict=True)]
+def factor(constraint: Constraint, rows: int, scale: float) -> float:
+    """That of one block, from the number of its rows and their root mean square."""
+    edge = 1.0 if constraint.on_interior else EDGE_WEIGHT
+    return edge * math.sqrt(constraint.weight) / (scale * math.sqrt(rows))
 
 
 __all__ = ["LastLayer", "LeastSquares", "collocation", "remainder", "solve", "weigh"]

@@ -13,7 +13,7 @@ from ..jet import LAPLACIAN, Linearization
 from ..model import Model
 from ..points import TIME
 from ..system import System
-from .design import linearized
+from .linearized import linearized
 
 CONSTANT = 1e-12
 PROBES = 64

@@ -1,13 +1,14 @@
 """Linear elliptic problems on patches: frozen local features, coupled through impedances by nested dissection."""
 
-from .decomposition import Decomposition
+from .decomposition import Decomposition, Patches
 from .linearized import NotCoveredError
 from .search import Found as FoundPatches
 from .search import needs_patches
 from .search import search as search_patches
+from .search import search_many as search_patches_many
 from .solver import Solved, as_network, solve_patches
 
 __all__ = [
-    "Decomposition", "FoundPatches", "NotCoveredError", "Solved", "as_network", "needs_patches", "search_patches",
-    "solve_patches",
+    "Decomposition", "FoundPatches", "NotCoveredError", "Patches", "Solved", "as_network", "needs_patches",
+    "search_patches", "search_patches_many", "solve_patches",
 ]  # fmt: skip

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..domains import Box
+from ..patchwork import Basis
 from ..points import Points
 from ..problem import Problem
 from .decomposition import Decomposition
@@ -17,6 +19,10 @@ from .linearized import coefficients, stated
 
 ERROR = {"S": 4e-8, "M": 7e-10, "L": 1.5e-11}
 """The measured relative error of patches ``ACROSS`` radians wide; it falls with the width to the power ``POWER``."""
+LADDER: dict[Basis, tuple[str, ...]] = {
+    "sine": ("S", "M", "L"), "chebyshev": ("chebyshev 12", "chebyshev 14", "chebyshev 17"),
+}  # fmt: skip
+"""The sizes of a basis that stand for each other."""
 ACROSS, POWER = 5.0, 15.0
 COST = {"S": 1.0, "M": 2.0, "L": 4.0}
 DEGREE = {"S": 14, "M": 17, "L": 20}
@@ -28,6 +34,8 @@ SHALLOW, DEEPEST = 6, 9
 """Halvings after which a medium is looked at for jumps, and after which nothing is halved any more."""
 ROUGHEST = 64
 """Patches across the box at least as wide as this part of it where data are not smooth."""
+UNRESOLVED = 10.0
+"""A patch that leaves this many times the aim of the medium does not resolve it."""
 SNAP = 2e-2
 """Ends this near to even or symmetric places, in parts of their segment, are moved there."""
 MARGIN = 3.0
@@ -35,87 +43,121 @@ MARGIN = 3.0
 
 @dataclass(frozen=True)
 class Choice:
-    """Patches and their size (``square.SIZES``)."""
+    """Patches and their size (``square.SIZES``), and whether the medium is ``rough``: no patches seem to resolve it."""
 
     decomposition: Decomposition
     size: str
+    rough: bool = True
 
 
-def choose(problem: Problem, tolerance: float) -> Choice:
+def choose(problem: Problem, tolerance: float, profile: Profile | None = None, basis: Basis = "sine") -> Choice:
     """The cheapest patches whose measured error is ``tolerance`` over ``MARGIN``.
 
     A patch spans at most a few radians of the local wavelength, resolves the source and the medium as a polynomial of
     its degree would, and is little wider than its neighbours. The ends of absorbing layers and jumps of the medium
-    along an axis are ends of patches.
+    along an axis are ends of patches. ``profile``: what is known of the data already, of more sources too.
     """
     aim = max(tolerance / MARGIN, ERROR["L"])
-    profile = _Profile(problem)
+    profile = profile or Profile([problem])
     made = []
-    for size, error in ERROR.items():
+    for (size, error), name in zip(ERROR.items(), LADDER[basis], strict=True):
         radians = ACROSS * min(1.6, (aim / error) ** (1 / POWER))
         if radians > 0.4 * ACROSS:
-            breaks = {a: _breaks(profile, a, radians, DEGREE[size], aim) for a in problem.domain.axes}
-            made.append(Choice(Decomposition(breaks), size))
-    return min(made, key=lambda c: math.prod(c.decomposition.shape) * COST[c.size])
+            found = {a: _breaks(profile, a, radians, DEGREE[size], aim) for a in problem.domain.axes}
+            decomposition = Decomposition({a: ends for a, (ends, _) in found.items()})
+            rough = any(rough for _, rough in found.values())
+            made.append((math.prod(decomposition.shape) * COST[size], Choice(decomposition, name, rough)))
+    return min(made, key=lambda one: one[0])[1]
 
 
-class _Profile:
-    """The data of a problem along lines: the source, and the square of the wavenumber."""
+class Profile:
+    """The data of problems of one operator along lines: their sources, and the square of the wavenumber."""
 
-    def __init__(self, problem: Problem) -> None:
-        assert isinstance(problem.domain, Box)
-        self.problem, self.box = problem, problem.domain
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        domain = problems[0].domain
+        assert isinstance(domain, Box)
+        self.problems, self.box = problems, domain
+        self.equations = [stated(problem)[0] for problem in problems]
         self.unit: Tensor | None = None
+        self.known: dict[tuple[int, float, float], tuple[Tensor, Tensor]] = {}
         axes = self.box.axes
         grid = torch.cartesian_prod(*(_cells(*self.box.bounds[a], COARSE) for a in axes))
         source, medium = self.data(grid)
         self.wavenumber = medium.abs().sqrt().reshape(COARSE, COARSE)
-        self.size = source.abs().reshape(COARSE, COARSE)
+        self.size = source.abs().T.reshape(-1, COARSE, COARSE)
+        self.largest = self.size.amax((1, 2))
+        self.size = self.size / torch.where(self.largest > 0, self.largest, 1.0)[:, None, None]
         self.lines = {a: self._across(i) for i, a in enumerate(axes)}
-        self.largest = float(self.size.max())
 
     def data(self, at: Tensor) -> tuple[Tensor, Tensor]:
-        """The source and the coefficient of the field at ``(n, 2)`` points, in units of the largest second one."""
-        c, right = coefficients([self.problem], [stated(self.problem)[0]], Points(self.box.axes, at), torch.complex128)
+        """The sources ``(n, k)`` and the coefficient of the field ``(n,)`` at ``(n, 2)`` points, in units of the
+        largest second one."""
+        c, right = coefficients(self.problems, self.equations, Points(self.box.axes, at), torch.complex128)
         principal = c[:, [3, 5]]
         if self.unit is None:
             self.unit = principal.flatten()[principal.abs().argmax()]
-        return right[:, 0] / self.unit, c[:, 0] / self.unit
+        return right / self.unit, c[:, 0] / self.unit
 
     def _across(self, axis: int) -> Tensor:
-        """Where lines along an axis are laid: through the source's largest values, and evenly."""
+        """Where lines along an axis are laid: through the sources' largest values, and evenly."""
         other = self.box.axes[1 - axis]
         cells = _cells(*self.box.bounds[other], COARSE)
-        strength = self.size.amax(axis)
+        each = self.size.amax(1 + axis)
+        strength = each.amax(0)
         peaks = [cells[part[strength[part].argmax()]] for part in torch.arange(COARSE).tensor_split(LINES)]
         low, high = self.box.bounds[other]
         even = low + (high - low) * (torch.arange(LINES, dtype=torch.float64) + 0.381) / LINES
+        peaks += [cells[i] for i in each.argmax(1).unique() if not bool((torch.stack(peaks) == cells[i]).any())]
         return torch.cat([torch.stack(peaks), even])
 
     def along(self, axis: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The data at places ``(m,)`` of an axis on all lines: ``(lines, m)`` each."""
+        """The data at places ``(m,)`` of an axis on all lines: sources ``(lines, m, k)``, medium ``(lines, m)``."""
         lines = self.lines[self.box.axes[axis]]
         pairs = torch.cartesian_prod(lines, x)
         source, medium = self.data(pairs if axis == 1 else pairs.flip(1))
-        return source.reshape(len(lines), -1), medium.reshape(len(lines), -1)
+        return source.reshape(len(lines), len(x), -1), medium.reshape(len(lines), -1)
 
-    def width(self, axis: int) -> float:
-        """The source's width along an axis: its integral over its largest value."""
+    def tails(self, axis: int, intervals: Sequence[tuple[float, float]]) -> tuple[Tensor, Tensor]:
+        """What polynomials of each degree below ``NODES`` leave of the data in intervals of an axis.
+
+        The norms of the further Chebyshev coefficients, the largest of all lines: sources ``(intervals, NODES, k)``,
+        medium ``(intervals, NODES)``.
+        """
+        new = [i for i in intervals if (axis, *i) not in self.known]
+        if new:
+            angle = (torch.arange(NODES, dtype=torch.float64) + 0.5) * math.pi / NODES
+            to_series = 2 / NODES * torch.cos(torch.arange(NODES, dtype=torch.float64)[:, None] * angle)
+            ends = torch.tensor(new, dtype=torch.float64)
+            places = ends.mean(1, keepdim=True) + ends.diff(dim=1) / 2 * angle.cos()
+            source, medium = self.along(axis, places.flatten())
+            found = []
+            for values in (source, medium[..., None]):
+                local = values.reshape(len(values), len(new), NODES, -1)
+                series = torch.einsum("dn,link->lidk", to_series.to(values.dtype), local).abs().square()
+                found.append(series.flip(2).cumsum(2).flip(2).sqrt().amax(0))
+            self.known |= {(axis, *i): (found[0][n], found[1][n, :, 0]) for n, i in enumerate(new)}
+        source_tails, medium_tails = zip(*(self.known[axis, *i] for i in intervals), strict=True)
+        return torch.stack(source_tails), torch.stack(medium_tails)
+
+    def width(self, axis: int) -> Tensor:
+        """``(k,)``: the sources' widths along an axis: their integrals over their largest values."""
         low, high = self.box.bounds[self.box.axes[axis]]
-        strength = self.size.amax(1 - axis)
-        return float(strength.mean() / strength.max()) * (high - low) if self.largest else high - low
+        strength = self.size.amax(2 - axis)
+        return torch.where(self.largest > 0, strength.mean(1), 1.0) * (high - low)
 
 
 def _cells(low: float, high: float, count: int) -> Tensor:
     return low + (high - low) * (torch.arange(count, dtype=torch.float64) + 0.5) / count
 
 
-def _breaks(profile: _Profile, name: str, radians: float, degree: int, aim: float) -> tuple[float, ...]:
+def _breaks(profile: Profile, name: str, radians: float, degree: int, aim: float) -> tuple[tuple[float, ...], bool]:
+    """Ends of patches along an axis, and whether the medium is rough."""
     axis = profile.box.axes.index(name)
     low, high = profile.box.bounds[name]
-    hard = {low, high, *profile.problem.physical_domain.bounds[name]}
+    hard = {low, high, *profile.problems[0].physical_domain.bounds[name]}
     unresolved = _resolved(profile, axis, sorted(hard), degree, aim, SHALLOW)
-    if unresolved.rough:
+    rough = bool(unresolved.rough)
+    if rough:
         hard |= _jumps(profile, axis, unresolved.rough)
         unresolved = _resolved(profile, axis, sorted(hard), degree, aim, DEEPEST)
     x = torch.linspace(low, high, FINE + 1, dtype=torch.float64)
@@ -126,7 +168,11 @@ def _breaks(profile: _Profile, name: str, radians: float, degree: int, aim: floa
     wave = torch.nn.functional.max_pool1d(wave[None, None], 3, 1, 1)[0, 0]
     width = torch.minimum(radians / wave[nearest].clamp(min=1e-12), unresolved.width(x))
     width = _graded(width.clamp(max=(high - low) / 2), (high - low) / FINE)
-    return _spread(x, width, sorted(hard))
+    ends = _spread(x, width, sorted(hard))
+    # Halving puts ends at places, such as a kink, that the patches' own ends may miss.
+    medium = profile.tails(axis, list(itertools.pairwise(ends)))[1][:, degree]
+    left = medium * (torch.tensor(ends, dtype=torch.float64).diff() / degree) ** 2
+    return ends, rough or bool((left > UNRESOLVED * aim).any())
 
 
 @dataclass(frozen=True)
@@ -143,7 +189,7 @@ class _Resolved:
         return (line[1:] - line[:-1])[which]
 
 
-def _resolved(profile: _Profile, axis: int, hard: list[float], degree: int, aim: float, deepest: int) -> _Resolved:
+def _resolved(profile: Profile, axis: int, hard: list[float], degree: int, aim: float, deepest: int) -> _Resolved:
     """Halve intervals between given ends until polynomials of a degree resolve source and medium in them.
 
     Those whose medium is not resolved after ``deepest`` steps are rough, and left.
@@ -151,25 +197,17 @@ def _resolved(profile: _Profile, axis: int, hard: list[float], degree: int, aim:
     span = hard[-1] - hard[0]
     waiting, done = list(itertools.pairwise(hard)), set(hard)
     rough: list[tuple[float, float]] = []
-    angle = (torch.arange(NODES, dtype=torch.float64) + 0.5) * math.pi / NODES
-    nodes = angle.cos()
-    to_tail = 2 / NODES * torch.cos(torch.arange(degree, NODES, dtype=torch.float64)[:, None] * angle)
     source_width = profile.width(axis)
     for depth in range(DEEPEST + 1):
         if not waiting:
             break
-        ends = torch.tensor(waiting, dtype=torch.float64)
-        center, half = ends.mean(1, keepdim=True), ends.diff(dim=1) / 2
-        source, medium = profile.along(axis, (center + half * nodes).flatten())
-        tails = [
-            torch.einsum("dn,lin->lid", to_tail.to(v.dtype), v.reshape(len(v), -1, NODES)).norm(dim=2).amax(0)
-            for v in (source, medium)
-        ]
+        source, medium = profile.tails(axis, waiting)
         # A source that is not resolved makes a field of its size times the square of the length over which it varies.
-        width = 2 * half[:, 0]
+        width = torch.tensor(waiting, dtype=torch.float64).diff(dim=1)
         reach = (width / degree) ** 2
-        of_source = tails[0] / (profile.largest or 1.0) * reach / source_width**2 * (width / span)
-        of_medium = tails[1] * reach
+        size = torch.where(profile.largest > 0, profile.largest, 1.0)
+        of_source = (source[:, degree] / size * reach / source_width**2 * (width / span)).amax(1)
+        of_medium = medium[:, degree] * reach[:, 0]
         failed, waiting = waiting, []
         for (a, b), source_bad, medium_bad in zip(failed, of_source > aim, of_medium > aim, strict=True):
             if medium_bad and depth >= deepest:
@@ -194,7 +232,7 @@ def _gap(end: float, rough: list[tuple[float, float]]) -> float:
     return math.inf if any(a - 8 * (b - a) <= end <= b + 8 * (b - a) for a, b in rough) else 0.0
 
 
-def _jumps(profile: _Profile, axis: int, rough: tuple[tuple[float, float], ...]) -> set[float]:
+def _jumps(profile: Profile, axis: int, rough: tuple[tuple[float, float], ...]) -> set[float]:
     """Places along an axis where the medium jumps on every line on which it jumps, found by bisection."""
     if not rough:
         return set()
@@ -265,4 +303,4 @@ def _at(values: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return torch.lerp(y[i - 1], y[i], share)
 
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "Profile", "choose"]

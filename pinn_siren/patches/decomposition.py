@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from ..domains import Box
-from ..errors import UsageError
+from ..errors import UsageError, suggest
+from ..patchwork import Basis
 
 
 @dataclass(frozen=True)
@@ -75,4 +77,23 @@ class Decomposition:
         return " x ".join(map(str, self.shape)) + " patches"
 
 
-__all__ = ["Decomposition"]
+@dataclass(frozen=True)
+class Patches:
+    """What is stated of the patches of a solve: their ``decomposition``, chosen unless given, and their ``basis``.
+
+    ``basis``: ``"sine"`` features, or ``"chebyshev"`` polynomials, a classical spectral element in the same solver.
+    Raises ``UsageError`` for another basis.
+    """
+
+    decomposition: Decomposition | None = None
+    basis: Basis = "sine"
+
+    def __post_init__(self) -> None:
+        if self.basis not in get_args(Basis):
+            known = get_args(Basis)
+            raise UsageError(
+                f"basis must be one of {', '.join(known)}; got {self.basis!r}.{suggest(str(self.basis), known)}"
+            )
+
+
+__all__ = ["Decomposition", "Patches"]

@@ -57,6 +57,30 @@ def expect_covered(problem: Problem) -> None:
         raise NotCoveredError("Patches solve elliptic equations of second order.")
 
 
+def expect_same_operator(problems: Sequence[Problem]) -> None:
+    """Raises ``NotCoveredError`` unless patches cover the first problem and the others have its operator."""
+    if not problems:
+        raise NotCoveredError("Patches solve at least one problem, and there is none.")
+    expect_covered(problems[0])
+    first = [problems[0].physical_domain.bounds, problems[0].domain.bounds, type(problems[0])]
+    sampler = Sampler(torch.Generator().manual_seed(1))
+    equation, beside = stated(problems[0])
+    points = {c.name: c.sample(PROBED, sampler)[0] for c in (equation, *beside)}
+    known = {c.name: _linearized(problems[0], c, points[c.name])[0] for c in (equation, *beside)}
+    for number, problem in enumerate(problems[1:], 2):
+        one, others = stated(problem)
+        same = [problem.physical_domain.bounds, problem.domain.bounds, type(problem)] == first
+        same = same and [c.name for c in (one, *others)] == list(points)
+        if not same or any(
+            not torch.allclose(_linearized(problem, c, points[c.name])[0], known[c.name], rtol=1e-10)
+            for c in (one, *others)
+        ):
+            raise NotCoveredError(
+                f"Problems solved at once differ in sources and data alone, and number {number} has another domain, "
+                "operator or conditions than the first."
+            )
+
+
 def definite(problem: Problem) -> bool:
     """Whether a real operator keeps one sign, as ``-laplacian u + c u`` with ``c >= 0`` does."""
     if problem.complex_valued:
@@ -132,4 +156,4 @@ def _linearized(problem: Problem, c: Constraint, p: Points) -> tuple[Tensor, Ten
     return torch.stack(columns, dim=1), value
 
 
-__all__ = ["NotCoveredError", "coefficients", "definite", "expect_covered", "stated"]
+__all__ = ["NotCoveredError", "coefficients", "definite", "expect_covered", "expect_same_operator", "stated"]

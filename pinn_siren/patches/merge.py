@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+Runs = list[tuple[int, int]]
+"""Where runs of entries start and end."""
 Sizes = tuple[int, int, int, int]
 """Numbers of nodes on the left, right, bottom and top side of a block; 0 on the box's own sides."""
 CHUNK = 2**22
@@ -48,7 +50,8 @@ Kept = list[tuple[Place, Place]]
 class Merge:
     """Pairs of two shapes that become one: how to get back what each takes in from what the pair takes in.
 
-    ``shared`` is the sides' data of (first, second) at the interface, ``inner[kind] @ taken + offset``.
+    What (first, second) take in at the interface is ``inner[kind] @ taken + offset``, ``taken`` by the first block's
+    remaining sides and then the second's; ``order`` brings these into the pair's order.
     """
 
     numbers: Tensor
@@ -58,8 +61,8 @@ class Merge:
     kind: Tensor
     inner: Tensor
     offset: Tensor
-    order: Tensor
-    places: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+    order: Runs
+    places: tuple[tuple[Runs, Runs], tuple[Runs, Runs]]
 
 
 def dissect(level: Level, blocks: dict[Sizes, Blocks], lengths: tuple[list[float], list[float]]) -> dict[Sizes, Tensor]:
@@ -143,63 +146,68 @@ def _joined(one: Sizes, two: Sizes, axis: int) -> Sizes:
     return one[0] + two[0], one[1] + two[1], one[2], two[3]
 
 
-def _sides(sizes: Sizes) -> list[Tensor]:
-    """The places of each side's nodes in a block."""
-    ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
-    return [torch.arange(a, b) for a, b in itertools.pairwise(ends)]
-
-
 def _merge(
     one: Blocks, two: Blocks, firsts: Tensor, seconds: Tensor, shapes: tuple[Sizes, Sizes, Sizes], axis: int,
     numbers: Tensor,
 ) -> tuple[Blocks, Merge]:  # fmt: skip
     """Take the shared side out of pairs of blocks."""
     device = one.maps.device
-    left, right = _sides(shapes[0]), _sides(shapes[1])
-    s1, s2 = left[2 * axis + 1], right[2 * axis]
-    e1 = torch.cat([side for i, side in enumerate(left) if i != 2 * axis + 1])
-    e2 = torch.cat([side for i, side in enumerate(right) if i != 2 * axis])
-    order = _order(shapes, axis).to(device)
-    s1, s2, e1, e2 = (t.to(device) for t in (s1, s2, e1, e2))
+    s1, e1 = _split(shapes[0], 2 * axis + 1)
+    s2, e2 = _split(shapes[1], 2 * axis)
+    order = _order(shapes, axis)
     both = torch.stack([one.kind[firsts.to(device)], two.kind[seconds.to(device)]], dim=1)
     unique, kind = torch.unique(both, dim=0, return_inverse=True)
-    n, a = len(s1), len(e1)
     t1, t2 = one.maps[unique[:, 0]], two.maps[unique[:, 1]]
-    ss1, ss2 = t1[:, s1[:, None], s1], t2[:, s2[:, None], s2]
-    se1, se2 = t1[:, s1[:, None], e1], t2[:, s2[:, None], e2]
+    (es1, ee1), (es2, ee2) = ((_parts(_parts(t, e, 1), s, 2), _parts(_parts(t, e, 1), e, 2))
+                              for t, s, e in ((t1, s1, e1), (t2, s2, e2)))  # fmt: skip
+    (ss1, se1), (ss2, se2) = ((_parts(_parts(t, s, 1), s, 2), _parts(_parts(t, s, 1), e, 2))
+                              for t, s, e in ((t1, s1, e1), (t2, s2, e2)))  # fmt: skip
+    n, a = ss1.shape[1], ee1.shape[1]
     # x1 = -(T2 x2 + se2 y2 + g2), x2 = -(T1 x1 + se1 y1 + g1); y: taken outside, g: given at the interface.
     factors, pivots = torch.linalg.lu_factor(torch.eye(n, dtype=t1.dtype, device=device) - ss2 @ ss1)
     inner1 = torch.linalg.lu_solve(factors, pivots, torch.cat([ss2 @ se1, -se2], dim=2))
     inner2 = -(ss1 @ inner1)
     inner2[..., :a] -= se1
     inner = torch.cat([inner1, inner2], dim=1)
-    top = t1[:, e1[:, None], s1] @ inner1
-    top[..., :a] += t1[:, e1[:, None], e1]
-    bottom = t2[:, e2[:, None], s2] @ inner2
-    bottom[..., a:] += t2[:, e2[:, None], e2]
-    maps = torch.cat([top, bottom], dim=1)[:, order][:, :, order]
-    inner = inner[:, :, order]
+    maps = torch.cat([es1 @ inner1, es2 @ inner2], dim=1)
+    maps[:, :a, :a] += ee1
+    maps[:, a:, a:] += ee2
+    maps = _parts(_parts(maps, order, 1), order, 2)
     given1, given2 = one.given[firsts.to(device)], two.given[seconds.to(device)]
     offset = given1.new_zeros(len(kind), 2 * n, given1.shape[2])
-    outside = torch.cat([given1[:, e1], given2[:, e2]], dim=1)
+    outside = torch.cat([_parts(given1, e1, 1), _parts(given2, e2, 1)], dim=1)
     active = torch.nonzero((given1.abs().amax((1, 2)) > 0) | (given2.abs().amax((1, 2)) > 0))[:, 0]
-    for part in active.split(max(1, CHUNK // max(1, (a + len(e2) + n) * n))):
-        which, g1, g2 = kind[part], given1[part][:, s1], given2[part][:, s2]
+    for part in active.split(max(1, CHUNK // max(1, inner[0].numel()))):
+        which, g1, g2 = kind[part], _parts(given1[part], s1, 1), _parts(given2[part], s2, 1)
         x1 = torch.linalg.lu_solve(factors[which], pivots[which], ss2[which] @ g1 - g2)
         x2 = -(ss1[which] @ x1 + g1)
         offset[part] = torch.cat([x1, x2], dim=1)
-        outside[part, :a] += t1[which][:, e1[:, None], s1] @ x1
-        outside[part, a:] += t2[which][:, e2[:, None], s2] @ x2
-    pair = Blocks(maps, kind, outside[:, order])
+        outside[part, :a] += es1[which] @ x1
+        outside[part, a:] += es2[which] @ x2
+    pair = Blocks(maps, kind, _parts(outside, order, 1))
     return pair, Merge(numbers, firsts, seconds, shapes, kind, inner, offset, order, ((e1, s1), (e2, s2)))
 
 
-def _order(shapes: tuple[Sizes, Sizes, Sizes], axis: int) -> Tensor:
+def _split(sizes: Sizes, shared: int) -> tuple[Runs, Runs]:
+    """The nodes on one side of a block, and those on the others."""
+    ends = [0, *itertools.accumulate(sizes)]
+    sides = list(itertools.pairwise(ends))
+    return [sides[shared]], [side for i, side in enumerate(sides) if i != shared]
+
+
+def _parts(values: Tensor, runs: Runs, dim: int) -> Tensor:
+    """Runs of entries along a dimension, one after the other: copies of whole runs, far faster than of indices."""
+    parts = [values.narrow(dim, start, end - start) for start, end in runs if end > start]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim) if parts else values.narrow(dim, 0, 0)
+
+
+def _order(shapes: tuple[Sizes, Sizes, Sizes], axis: int) -> Runs:
     """The places of the pair's sides among the first block's remaining nodes and then the second's."""
     first, second = list(shapes[0]), list(shapes[1])
     first[2 * axis + 1], second[2 * axis] = 0, 0
-    one, two = _sides(tuple(first)), _sides(tuple(second))  # type: ignore[arg-type]
-    return torch.cat([torch.cat([x, y + sum(first)]) for x, y in zip(one, two, strict=True)])
+    one, two = ([0, *itertools.accumulate(sizes)] for sizes in (first, second))
+    start = one[-1]
+    return [run for i in range(4) for run in ((one[i], one[i + 1]), (start + two[i], start + two[i + 1]))]
 
 
 def _split_level(
@@ -210,20 +218,35 @@ def _split_level(
     found = {sizes: like.new_zeros(count, sum(sizes), like.shape[2]) for sizes, count in counts.items()}
     for m in merges:
         outside = taken[m.shapes[2]][m.numbers.to(like.device)]
-        shared = m.offset.clone()
-        for part in torch.arange(len(shared), device=like.device).split(max(1, CHUNK // max(1, m.inner[0].numel()))):
-            shared[part] += m.inner[m.kind[part]] @ outside[part]
-        (e1, s1), (e2, s2) = m.places
-        back = torch.empty_like(outside)
-        back[:, m.order] = outside
-        firsts, seconds = m.firsts.to(like.device)[:, None], m.seconds.to(like.device)[:, None]
-        found[m.shapes[0]][firsts, e1] = back[:, : len(e1)]
-        found[m.shapes[0]][firsts, s1] = shared[:, : len(s1)]
-        found[m.shapes[1]][seconds, e2] = back[:, len(e1) :]
-        found[m.shapes[1]][seconds, s2] = shared[:, len(s1) :]
+        back, start = torch.empty_like(outside), 0
+        for low, high in m.order:
+            back[:, low:high] = outside[:, start : start + high - low]
+            start += high - low
+        shared = m.offset + by_kind(m.inner, m.kind, back)
+        numbers = (m.firsts.to(like.device), m.seconds.to(like.device))
+        first, half = 0, shared.shape[1] // 2
+        for block, ((rest, side), sizes) in enumerate(zip(m.places, m.shapes[:2], strict=True)):
+            whole = like.new_zeros(len(shared), sum(sizes), like.shape[2])
+            for low, high in rest:
+                whole[:, low:high] = back[:, first : first + high - low]
+                first += high - low
+            ((low, high),) = side
+            whole[:, low:high] = shared[:, block * half : (block + 1) * half]
+            found[sizes][numbers[block]] = whole
     for old, new in kept:
         found[old.sizes][old.number] = taken[new.sizes][new.number]
     return found
 
 
-__all__ = ["Blocks", "Level", "Place", "Sizes", "dissect"]
+def by_kind(maps: Tensor, kind: Tensor, vectors: Tensor) -> Tensor:
+    """``maps[kind] @ vectors``, ``(kinds, m, n), (b,), (b, n, k) -> (b, m, k)``, without a copy of maps for each b."""
+    found = vectors.new_zeros(len(kind), maps.shape[1], vectors.shape[2])
+    order = kind.argsort(stable=True)
+    numbers, counts = torch.unique_consecutive(kind[order], return_counts=True)
+    for number, members in zip(numbers.tolist(), order.split(counts.tolist()), strict=True):
+        columns = vectors[members].transpose(0, 1).flatten(1)
+        found[members] = (maps[number] @ columns).unflatten(1, (len(members), -1)).transpose(0, 1)
+    return found
+
+
+__all__ = ["Blocks", "Level", "Place", "Sizes", "by_kind", "dissect"]

@@ -16,11 +16,9 @@ from .classes import Classes, Symmetries, classify
 from .decomposition import Decomposition
 from .linearized import expect_covered
 from .local import Local, solve_locally
-from .merge import Blocks, Level, Place, Sizes, dissect
+from .merge import Blocks, Level, Place, Sizes, by_kind, dissect
 from .operator import Operator, read_operator
 from .square import Reference, reference_square, size_of
-
-CHUNK = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ def _dissected(
         maps = local.maps[unique[:, 0][:, None, None], back[:, :, None], back[:, None, :]]
         given = local.given[patches]
         if bool(taken[patches].any()):
-            given = given + maps[kind] @ taken[patches]
+            given = given + by_kind(maps, kind, taken[patches])
         maps = maps[:, open_nodes[:, None], open_nodes]
         blocks[sizes] = Blocks(maps, kind, given[:, open_nodes])
         members[sizes] = patches
@@ -105,28 +103,28 @@ def _weights(classes: Classes, symmetries: Symmetries, local: Local, square: Ref
     """``(k, P, width)``: the coefficients of the features themselves."""
     k = taken.shape[2]
     seen = torch.gather(taken, 1, symmetries.side[classes.view][..., None].expand(-1, -1, k))
-    transform = square.transform.to(taken.dtype)
-    found = []
-    for part in torch.arange(len(taken)).split(max(1, CHUNK // local.response[0].numel())):
-        coefficients = local.response[classes.member[part]] @ seen[part] + local.own[part]
-        found.append(transform @ coefficients)
-    return torch.cat(found).movedim(2, 0)
+    coefficients = by_kind(local.response, classes.member, seen) + local.own
+    return torch.matmul(square.transform.to(taken.dtype), coefficients).movedim(2, 0)
 
 
-def as_network(solved: Solved, problem: Problem, amplitude: float = 1.0, source: int = 0) -> Patchwork:
-    """The network of one source's solution, over ``amplitude``, of the box's coordinates in half-widths."""
-    size, weights = solved.square.size, solved.weights[source] / amplitude
+def as_network(solved: Solved, problem: Problem, amplitude: float = 1.0, source: int | None = 0) -> Patchwork:
+    """The network of one source's solution, over ``amplitude``, of the box's coordinates in half-widths.
+
+    ``source`` None: of all solutions, their real parts and then their imaginary ones.
+    """
+    size = solved.square.size
+    weights = (solved.weights if source is None else solved.weights[source : source + 1]) / amplitude
     breaks = []
     for axis, ends in solved.decomposition.breaks.items():
         low, high = problem.domain.bounds[axis]
         breaks.append([(2 * end - low - high) / (high - low) for end in ends])
-    parts = [weights.real, weights.imag] if weights.is_complex() else [weights]
+    parts = torch.cat([weights.real, weights.imag]) if weights.is_complex() else weights
     network = Patchwork(breaks, len(parts), size.width, size.bandwidth, size.basis, dtype=torch.float64)
     with torch.no_grad():
         network.waves.copy_(solved.square.waves)
         network.phases.copy_(solved.square.phases)
         network.turn.copy_(solved.turn)
-        network.weight.copy_(torch.stack(parts, dim=1))
+        network.weight.copy_(parts.movedim(0, 1))
     return network
 
 

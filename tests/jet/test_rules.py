@@ -102,6 +102,15 @@ def test_gradcheck_of_linear(bias, dtype):
     assert torch.autograd.gradcheck(lambda z, w, b: linear(z, w, b if bias else None), (z, w, b))
 
 
+@pytest.mark.parametrize("shape", [(5, 2), (2, 5)])
+def test_the_gradient_by_a_wide_or_narrow_weight_lies_as_the_weight_does(shape):
+    w = torch.ones(shape, dtype=torch.float64, requires_grad=True)
+    z = torch.arange(3 * 4 * shape[1], dtype=torch.float64).reshape(3, 4, shape[1])
+    linear(z, w, None).square().sum().backward()
+    assert w.grad.stride() == w.stride()
+    assert torch.allclose(w.grad, 2 * (z @ w.detach().T).flatten(0, 1).T @ z.flatten(0, 1))
+
+
 def test_the_bias_goes_to_the_value_only():
     generator = torch.Generator().manual_seed(43)
     z, w, b = (torch.randn(*s, generator=generator, dtype=torch.float64) for s in [(3, 4, 2), (5, 2), (5,)])
