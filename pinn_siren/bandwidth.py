@@ -22,6 +22,7 @@ from .optimizers.features import sine_features
 from .optimizers.least_squares import LastLayer, collocation
 from .optimizers.linearized import linear
 from .optimizers.symbol import Symbol, homogeneous_symbol
+from .parallel import ALONE, Ranks
 from .points import Points
 from .problem import Problem
 from .scales import Scales
@@ -109,7 +110,8 @@ class Search:
 
     ``own``: whether features may be the equation's own waves, where it has some; not while its coefficients change.
     ``corners``: those whose singular functions stand beside the sines, the points graded toward them; ``spare``: others
-    that do where the first size does not meet the tolerance and they help.
+    that do where the first size does not meet the tolerance and they help; ``ranks``: the processes that share the
+    rows.
     """
 
     problem: Problem
@@ -120,12 +122,14 @@ class Search:
     own: bool = True
     corners: Corners | None = None
     spare: Corners | None = None
+    ranks: Ranks = ALONE
     attempts: list[Attempt] = field(default_factory=list, init=False)
     _started: float = field(default_factory=time.perf_counter, init=False)
 
     def __post_init__(self) -> None:
+        self.deadline = self.ranks.agree(self.deadline)
         sampler = Sampler(torch.Generator().manual_seed(4711))
-        self._system = System(self.problem)
+        self._system = System(self.problem, ranks=self.ranks)
         self._fresh = self._graded(
             self._system.sample({c.name: FRESH for c in self._system.constraints}, sampler), sampler.generator
         )
@@ -146,8 +150,13 @@ class Search:
         wanted = self.own and self._linear and self.corners is None
         symbol = homogeneous_symbol(self._system, model, self.scales.half_width) if wanted else None
         if symbol is not None:
-            self._system = System(self.problem, frozenset(c.name for c in self._system.constraints if c.on_interior))
+            held = frozenset(c.name for c in self._system.constraints if c.on_interior)
+            self._system = System(self.problem, held, self.ranks)
         return symbol
+
+    def _now(self) -> float:
+        """The time that all processes go by."""
+        return self.ranks.agree(time.perf_counter())
 
     def _model(self, network: Siren) -> Model:
         model = build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(self.problem.ansatz))
@@ -171,7 +180,7 @@ class Search:
 
     def run(self) -> Found:
         """The features to take. Ctrl-C takes the best so far. Raises ``ResidualError`` where no residual is finite."""
-        self._started = time.perf_counter()
+        self._started = self._now()
         try:
             end = self._grow()
         except KeyboardInterrupt:
@@ -211,7 +220,7 @@ class Search:
                 return "size"
             wanted = min(max(needed, LEAST_GROWTH * best.width), FARTHEST * best.width, MOST / self._unknowns)
             # The work grows as the cube: what the time left allows.
-            left = max(self.deadline - time.perf_counter(), 0.0) / best.seconds
+            left = max(self.deadline - self._now(), 0.0) / best.seconds
             affordable = best.width * left ** (1 / 3) if left < math.inf else math.inf
             if affordable < LEAST_GROWTH * best.width:
                 return "budget"
@@ -259,7 +268,7 @@ class Search:
         for moved, factor in moves:
             if factor < 1 and widened:
                 continue
-            while left > 0 and time.perf_counter() < self.deadline and best.misfit > FLOOR:
+            while left > 0 and self._now() < self.deadline and best.misfit > FLOOR:
                 left -= 1
                 wider = {a: r * factor if a in moved else r for a, r in best.bandwidth.items()}
                 other = self.attempt(best.width, wider)
@@ -276,25 +285,29 @@ class Search:
             return self._attempt(width, bandwidth)
 
     def _attempt(self, width: int, bandwidth: dict[str, float]) -> Attempt:
-        started = time.perf_counter()
+        started = self._now()
         torch_generator = torch.Generator().manual_seed(self.seed)
         onto = None if self._symbol is None else self._symbol.onto
         model = self._model(
             sine_features(width, bandwidth, len(self.problem.fields) * self._parts, torch_generator, onto)
         )
-        solver = LastLayer(self._system, model, self._collocation(width), self._linear)
+        solver = self.last_layer(model, width)
         for _ in range(ITERATIONS):
             solver.step()
             if solver.done:
                 break
-        misfit, values = self._judge(solver)
-        now = time.perf_counter()
+        misfit, values = self.judge(solver)
+        now = self._now()
         made = Attempt(width, bandwidth, model, misfit, values, now - self._started, now - started)
         self.attempts.append(made)
         return made
 
+    def last_layer(self, model: Model, width: int) -> LastLayer:
+        """The least-squares problem of a model with so many features, at this search's points."""
+        return LastLayer(self._system, model, self._collocation(width), self._linear)
+
     @torch.no_grad()
-    def _judge(self, solver: LastLayer) -> tuple[float, Tensor]:
+    def judge(self, solver: LastLayer) -> tuple[float, Tensor]:
         """The residual at fresh points, and the fields there."""
         model, system, scales = solver.model, solver.system, iter(solver.scales)
         total = 0.0

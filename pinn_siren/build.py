@@ -15,6 +15,7 @@ from .errors import UsageError
 from .jet import key_order, make_plan
 from .model import Model
 from .networks import MLP
+from .parallel import launched, local_device
 from .parameters import Unknowns
 from .points import Points
 from .problem import Problem
@@ -127,9 +128,14 @@ def default_points(problem: Problem, scales: Scales, parameters: int) -> int:
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
-    """CUDA where there is one, else the CPU, unless given. Raises ``UsageError`` for a device that is not there."""
+    """CUDA where there is one, else the CPU, unless given; of several processes each takes the GPU of its own number.
+
+    Raises ``UsageError`` for a device that is not there.
+    """
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if launched() and str(device) == "cuda" and torch.cuda.is_available():
+        return local_device()
     try:
         picked = torch.device(device)
         torch.zeros(1, device=picked)

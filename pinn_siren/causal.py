@@ -39,9 +39,18 @@ class Causal:
         if not domain.has_time:
             raise UsageError(f"causal=True weighs the equation in time, and {domain} has no time axis t: leave it out.")
         self.start, self.end = domain.bounds[TIME]
-        self.level = 0
+        # Tensors, on the device once there are losses: a step decides on the next level without the host's knowing.
+        self._level, self._least = torch.tensor(0), torch.tensor(0.0)
         self.kept: Tensor | None = None
-        self.least = 0.0
+
+    @property
+    def level(self) -> int:
+        """The number of the causality parameter."""
+        return int(self._level)
+
+    @level.setter
+    def level(self, number: int) -> None:
+        self._level = torch.full_like(self._level, number)
 
     @property
     def epsilon(self) -> float:
@@ -57,7 +66,9 @@ class Causal:
     def weights(self, losses: Tensor) -> Tensor:
         """``(slabs,) -> (slabs,)``: ``exp(-epsilon sum_{k < i} L_k)``."""
         earlier = torch.ones(SLABS, SLABS, dtype=losses.dtype, device=losses.device).tril(-1)
-        return torch.exp(-self.epsilon * (earlier @ losses.detach()))
+        self._level = self._level.to(losses.device)
+        epsilon = torch.tensor(EPSILONS, dtype=losses.dtype).to(losses.device)[self._level]
+        return torch.exp(-epsilon * (earlier @ losses.detach()))
 
     def means(self, slabs: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weighted mean of each constraint from its ``(slabs,)`` losses; the weights follow their sum."""
@@ -69,7 +80,7 @@ class Causal:
         if self.kept is not None:
             return self.kept
         weights = self.weights(torch.stack(list(slabs().values())).sum(0))
-        self.least = float(weights.min())
+        self._least = weights.min()
         return weights
 
     def shares(self, p: Points, weights: Tensor) -> Tensor:
@@ -82,29 +93,30 @@ class Causal:
         share = (p.t - self.start) / (self.end - self.start)
         return (share * SLABS).long().clamp(0, SLABS - 1)
 
-    def advance(self) -> bool:
+    def advance(self) -> Tensor:
         """Go to the next parameter where the weights of the last evaluation allow it; whether that was done."""
-        if self.kept is not None or not self.least > ADVANCE or self.level + 1 == len(EPSILONS):
-            return False
-        self.level, self.least = self.level + 1, 0.0
-        return True
+        if self.kept is not None:
+            return torch.zeros_like(self._level, dtype=torch.bool)
+        goes = (self._least > ADVANCE) & (self._level + 1 < len(EPSILONS))
+        self._level, self._least = self._level + goes, self._least * ~goes
+        return goes
 
     def keep(self, losses: Callable[[], dict[str, Tensor]]) -> None:
         """Keep the weights of the losses of now, at the highest parameter that they allow."""
         total = torch.stack(list(losses().values())).sum(0).detach()
         self.kept = None
-        self.least = float(self.weights(total).min())
+        self._least = self.weights(total).min()
         while self.advance():
-            self.least = float(self.weights(total).min())
+            self._least = self.weights(total).min()
         self.kept = self.weights(total)
 
     def state(self) -> dict[str, Any]:
         """The parameter and the weights, as tensors and plain types."""
-        return {"level": self.level, "kept": self.kept, "least": self.least}
+        return {"level": self.level, "kept": self.kept, "least": self._least}
 
     def load(self, state: dict[str, Any], device: torch.device) -> None:
         """Continue with the parameter and weights of a state."""
-        self.level, self.least = state["level"], state["least"]
+        self.level, self._least = state["level"], state["least"].to(device)
         self.kept = None if state["kept"] is None else state["kept"].to(device)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -18,12 +19,13 @@ from .compare import BUDGET, TOLERANCE, Comparison, compare
 from .compare_networks import STEPS, NetworkComparison, compare_networks
 from .completion import script
 from .describe import describe
-from .errors import PinnSirenError, UsageError, suggest
+from .errors import PinnSirenError, ProcessLostError, UsageError, suggest
 from .files import call_problem, explain, fingerprint, load_problem, raised_in
 from .inspection import inspect
 from .layers import draw_layers
 from .new import write_new
 from .optimizers import Adam
+from .parallel import joined, launched, world
 from .plan import precision
 from .plots import draw, draw_reference
 from .problem import Problem
@@ -44,12 +46,23 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings(), _terminated_as_interrupted():
             warnings.showwarning = _warn
             command, own = parse(sys.argv[1:] if arguments is None else arguments)
-            return RUNS[type(command)](command, own)
+            return RUNS[type(command)](command, own) if not launched() else _beside(command, own)
     except PinnSirenError as error:
         return _complain(error)
     except KeyboardInterrupt:
         print("pinn-siren: interrupted", file=sys.stderr)
         return FAILED
+
+
+def _beside(command: Any, own: list[str]) -> int:
+    """One of several processes that solve together: the first one speaks."""
+    if not isinstance(command, Solve):
+        raise UsageError("Of the commands only solve runs on several processes: start this one without torchrun.")
+    with joined() as ranks:
+        if ranks.first:
+            return RUNS[Solve](command, own)
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            return RUNS[Solve](command, own)
 
 
 def entry() -> None:
@@ -79,8 +92,10 @@ def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
 
 
 def _complain(error: object) -> int:
-    print(f"pinn-siren: {error}", file=sys.stderr)
-    return WRONG_INPUT
+    ranks = world()
+    who = "" if ranks.first else f"process {ranks.rank}: "
+    print(f"pinn-siren: {who}{error}", file=sys.stderr if ranks.first else sys.__stderr__)
+    return FAILED if isinstance(error, ProcessLostError) else WRONG_INPUT
 
 
 def _problem(path: Path, own: list[str], command: Any) -> Problem:
@@ -111,6 +126,8 @@ def _each(files: tuple[Path, ...], work: Any) -> int:
     for path in files:
         try:
             code = work(path)
+        except ProcessLostError:
+            raise
         except PinnSirenError as error:
             code = _complain(explain(error, path) if raised_in(error, path) else _of(error, path))
         except Exception as error:
@@ -135,12 +152,14 @@ def _solve(command: Solve, own: list[str]) -> int:
         if not command.quiet:
             print(f"{path}: solving", file=sys.stderr, flush=True)
         folder = _folder(command.out, path, len(command.files) > 1)
+        if not world().first:
+            return solved(path, problem, folder)
         with locked(folder):
             return solved(path, problem, folder)
 
     def solved(path: Path, problem: Problem, folder: Path) -> int:
         checkpoint = folder / "checkpoint.pt"
-        if command.resume and not checkpoint.exists():
+        if command.resume and not checkpoint.exists() and world().first:
             print(f"{path}: there is no {checkpoint} to go on from: starting anew", file=sys.stderr)
         dtype = None if command.dtype is None else DTYPES[command.dtype]
         solution = solve(
@@ -148,8 +167,10 @@ def _solve(command: Solve, own: list[str]) -> int:
             budget=command.budget, seed=command.seed, device=command.device, dtype=dtype,
             progress=not command.quiet, checkpoint=checkpoint, resume=command.resume,
             conditions=command.conditions, balance=command.balance, causal=command.causal,
-            resampling=command.resampling,
+            resampling=command.resampling, compile=command.compile,
         )  # fmt: skip
+        if not world().first:
+            return OK
         solution.save(folder)
         if not solution.provenance.interrupted:
             checkpoint.unlink(missing_ok=True)

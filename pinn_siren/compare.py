@@ -17,7 +17,7 @@ from .comparison.series import Series, machine
 from .comparison.tables import as_markdown, as_text, cells, refusals
 from .comparison.yardstick import Yardstick, judgement
 from .errors import UsageError, expect_positive, expect_whole, suggest
-from .plan import METHODS
+from .plan import METHODS, PATCHED
 from .problem import Problem
 from .provenance import environment
 from .storage import make_folder, write_text
@@ -25,6 +25,7 @@ from .trainer import Trainer
 
 TOLERANCE, BUDGET, SEEDS = 1e-10, 30.0, 3
 NAMES = tuple(name for name in METHODS if name != "auto")
+USUAL = tuple(name for name in NAMES if name not in PATCHED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +92,12 @@ def compare(
 ) -> Comparison:
     """Time to accuracy of every method, of finite differences on finer and finer grids, and of their extrapolation.
 
-    ``methods``: those of ``solve``, all but ``"auto"`` unless given; ``tolerance``: at which each may stop;
-    ``budget``: seconds for each run, and for each sequence of grids; ``seeds``: how often all are run in turn, with
-    seeds 0, 1, ... Errors are relative L2, against the exact solution, else against the best reference and with its
-    bar, else against the data of a fit. ``folder``: where runs are kept in ``compare.json`` as they end, and taken up
-    again by the same arguments unless ``fresh``; ``statement``: text that changes with the problem, since a problem's
-    functions cannot be compared.
+    ``methods``: those of ``solve``, all but ``"auto"`` and those of patches alone unless given; ``tolerance``: at which
+    each may stop; ``budget``: seconds for each run, and for each sequence of grids; ``seeds``: how often all are run in
+    turn, with seeds 0, 1, ... Errors are relative L2, against the exact solution, else against the best reference and
+    with its bar, else against the data of a fit. ``folder``: where runs are kept in ``compare.json`` as they end, and
+    taken up again by the same arguments unless ``fresh``; ``statement``: text that changes with the problem, since a
+    problem's functions cannot be compared.
 
     Weights are copied at growing times and evaluated afterwards, so that no method pays for being watched. Raises
     ``ProblemError`` for a wrong statement and ``UsageError`` for arguments that cannot be; a method that cannot solve
@@ -133,7 +134,7 @@ def compare(
 
 
 def _chosen(methods: Sequence[str] | None) -> tuple[str, ...]:
-    names = NAMES if methods is None else tuple(methods)
+    names = USUAL if methods is None else tuple(methods)
     for name in names:
         if name not in NAMES:
             raise UsageError(f"methods are some of {', '.join(NAMES)}; got {name!r}.{suggest(name, NAMES)}")

@@ -26,6 +26,10 @@ class StorageError(PinnSirenError):
     """A file is missing, damaged, or not one of ours."""
 
 
+class ProcessLostError(PinnSirenError):
+    """A process of a run on several has ended or cannot be reached."""
+
+
 class UsageError(PinnSirenError, ValueError):
     """A call or a command line that cannot be carried out as written."""
 

@@ -1,9 +1,10 @@
-"""Frozen features for a problem: one layer over the domain, or patches of them."""
+"""Frozen features for a problem: one layer over the domain, patches of them, or slabs in time."""
 
 from __future__ import annotations
 
 import math
 import time
+from functools import partial
 
 import torch
 
@@ -12,19 +13,23 @@ from .bandwidth import Found, Search
 from .build import build_model
 from .optimizers.corners import Corners, find_corners
 from .optimizers.features import sine_features
-from .patches import FoundPatches, needs_patches, search_patches
+from .patches import FoundPatches, Patches, needs_patches, search_patches, search_patches_many
 from .problem import Problem
 from .scales import Scales
+from .slabs import FoundSlabs, needs_slabs, search_slabs
 from .system import System
 from .trainer import Trainer, Watch
 
 
-def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watch | None) -> Found | FoundPatches:
-    """One layer, and patches where that would be too large or did not do; the better by its own estimate.
+def find_frozen(
+    trainer: Trainer, tolerance: float, deadline: float, watch: Watch | None, wanted: Patches | None = None
+) -> Found | FoundPatches | FoundSlabs:
+    """One layer, and patches or slabs where that would be too large or did not do; the better by its own estimate.
 
     Singular functions of the domain's corners stand beside the sines, at once where solutions are rough there for most
     data, else where one layer did not do without: smooth data leave convex corners smooth. The trainer's seconds grow
-    by what all of it took. Raises ``ResidualError`` where no residual is finite.
+    by what all of it took. ``wanted``: patches alone, as stated. Raises ``ResidualError`` where no residual is finite,
+    and ``NotCoveredError`` where patches are wanted that do not cover the problem.
     """
     started, before = time.perf_counter(), trainer.seconds
     problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
@@ -34,20 +39,27 @@ def find_frozen(trainer: Trainer, tolerance: float, deadline: float, watch: Watc
         rough = corners is not None and corners.rough
         search = Search(
             problem, scales, tolerance, seed, deadline,
-            corners=corners if rough else None, spare=None if rough else corners,
+            corners=corners if rough else None, spare=None if rough else corners, ranks=trainer.ranks,
         )  # fmt: skip
         layer = search.run()
-        if watch is not None:
+        if watch is not None and trainer.ranks.first:
             _show(search, before, watch)
         return layer
 
+    if wanted is not None:
+        (stated,) = trainer.ranks.once(
+            lambda: search_patches_many([problem], [scales], tolerance, seed, deadline, wanted)
+        )
+        trainer.seconds = before + time.perf_counter() - started
+        return stated
     enough = ("tolerance", "rounding", "interrupted")
-    found: list[Found | FoundPatches] = []
-    if not needs_patches(problem, scales):
+    found: list[Found | FoundPatches | FoundSlabs] = []
+    if not needs_patches(problem, scales) and not needs_slabs(problem, scales):
         found.append(one_layer())
     if not found or found[0].end not in enough:
-        patches = search_patches(problem, scales, tolerance, seed, deadline)
-        found += [patches] if patches is not None else []
+        for local in (search_patches, search_slabs):
+            cut = trainer.ranks.once(partial(local, problem, scales, tolerance, seed, deadline))
+            found += [cut] if cut is not None else []
     if not found:
         found.append(one_layer())
     trainer.seconds = before + time.perf_counter() - started

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from .errors import ResidualError
 from .loss import Objective
 from .optimizers import Stage, Update
+from .parallel import ALONE
 
 SAFETY = 3.0
 """A stage ends at the tolerance where its estimate is this much below: the estimate has the error's size, no more."""
@@ -60,6 +61,7 @@ class Loop:
         self.checks: list[float] = []
         self.kept, self.kept_at = self._weights(), 0
         self.update: Update | None = None
+        self.began = time.perf_counter(), 0
 
     def state(self) -> dict[str, Any]:
         """What continues this run bit for bit: tensors and plain types."""
@@ -90,6 +92,7 @@ class Loop:
             self.objective.concentrate(before, True)
             self.update = self._begin()
         hidden = True if self.quiet else None
+        self.began = time.perf_counter(), self.number
         try:
             with tqdm(
                 total=self.stage.steps, initial=self.number, desc=self.stage.name, disable=hidden, leave=False
@@ -102,6 +105,8 @@ class Loop:
                     if outcome is not None:
                         return outcome
         except KeyboardInterrupt:
+            # Other processes are somewhere else: from here on this one needs none.
+            self.objective.system.ranks = ALONE
             # A line search may be half way: the weights of the last record are whole.
             self._restore()
             return self._end("interrupted", f"interrupted, weights of step {self.kept_at} kept", self.kept_at)
@@ -117,8 +122,17 @@ class Loop:
             self._resample()
             self.update = self._begin() if self.stage.forgets else self.update
         self.objective.reweigh(self.number, self.stage.forgets)
-        self.last = self.update.advance(self.number)
+        self.last = self.update.advance(self.number, self._expected())
         self.number += 1
+
+    def _expected(self) -> float:
+        """How many steps there will be: all, or those that the budget leaves time for at the pace so far."""
+        now = time.perf_counter()
+        done = self.number - self.began[1]
+        if not done or self.deadline == math.inf:
+            return self.stage.steps
+        left = max(0.0, self.deadline - now) * done / (now - self.began[0])
+        return self.objective.system.ranks.agree(min(self.stage.steps, self.number + left))
 
     def _look(self, bar: Any) -> Outcome | None:
         """Record, and decide whether to go on."""
@@ -142,7 +156,7 @@ class Loop:
             self.estimate = self.objective.estimate()
             message = f"{self.update.reason} at an estimated error of {self.estimate:.1e}"
             return self._end("converged", message, self.number)
-        if time.perf_counter() > self.deadline:
+        if self.objective.system.ranks.agree(time.perf_counter() > self.deadline):
             return self._end("budget", "the budget is spent", self.number)
         if self.save is not None and time.perf_counter() - self.saved_at >= SAVE_SECONDS:
             self.save()

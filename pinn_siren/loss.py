@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from .balance import EVERY, GradientBalance, length
 from .causal import Causal
+from .coefficients import trusted
+from .compiled import Compiled
 from .conditions import Constraint
 from .domains import Sampler
 from .memory import Chunks
-from .microbatches import Gradient, Whole, added, bytes_a_point, gradient_of, points_within
+from .microbatches import Gradient, Whole, added, bytes_a_point, gradient_of, packed, points_within
 from .model import Model
 from .parameters import Unknowns
 from .points import Points
@@ -34,12 +37,13 @@ class Objective:
     time, ``resampling`` places the interior points.
 
     Where all points at once would take too much memory, ``chunks.rows`` of them are evaluated at a time: the means are
-    sums of pieces, whose gradients add up to the same gradient.
+    sums of pieces, whose gradients add up to the same gradient. ``compiled``: what runs the pieces as compiled graphs.
     """
 
     def __init__(
         self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler,
         balance: GradientBalance | None = None, causal: Causal | None = None, resampling: Resampling | None = None,
+        compiled: Compiled | None = None,
     ) -> None:  # fmt: skip
         self.system, self.model, self.counts, self.scales, self.sampler = system, model, counts, scales, sampler
         self.balance, self.causal, self.resampling = balance, causal, resampling or Uniform()
@@ -47,6 +51,7 @@ class Objective:
         self.fresh = replace(sampler, generator=torch.Generator(sampler.device).manual_seed(987_654_321))
         self.points: dict[str, list[Points]] = {}
         self.latest: dict[str, Tensor] = {}
+        self.compiled = compiled
         self._chunks: Chunks | None = None
 
     @property
@@ -74,7 +79,8 @@ class Objective:
         for name, _, gradient in self._pieces(dict.fromkeys(self.names, 1.0)):
             if name in gradients:
                 gradients[name] = added(gradients[name], gradient)
-        self.balance.move({name: length(gradient) for name, gradient in gradients.items()})
+        whole = {name: self._summed(gradient) for name, gradient in gradients.items()}
+        self.balance.move({name: length(gradient) for name, gradient in whole.items()})
 
     def settle(self, fixed: bool) -> None:
         """Begin on new points: causal weights that stay where the loss function is ``fixed``, else live ones."""
@@ -91,7 +97,8 @@ class Objective:
         weighted = {name: factors[name] * mean for name, mean in means.items()}
         if self.model.unknowns is None:
             return weighted
-        return weighted | self._priors(self.model.unknowns, self._where_priors_hold())
+        priors = self._priors(self.model.unknowns, self._where_priors_hold())
+        return weighted | {name: self.system.ranks.shared(prior) for name, prior in priors.items()}
 
     def _factors(self) -> dict[str, float]:
         """What multiplies every mean: a condition's own weight, and that of the balance."""
@@ -117,18 +124,33 @@ class Objective:
 
     def _scaled(self, c: Constraint, points: list[Points]) -> list[Tensor]:
         """The parts of a constraint's residual, in units of their sizes."""
-        return [part / size for part, size in zip(self._parts(c, points), self.sizes(c), strict=True)]
+        return self._in_units(c, self._parts(c, points))
+
+    def _in_units(self, c: Constraint, parts: tuple[Tensor, ...]) -> list[Tensor]:
+        return [part / size for part, size in zip(parts, self.sizes(c), strict=True)]
+
+    def _summed(self, gradient: Gradient) -> Gradient:
+        """The sum of all processes' gradients."""
+        ranks, trained = self.system.ranks, list(self.parameters())
+        if ranks.size == 1:
+            return gradient
+        return list(
+            ranks.summed([torch.zeros_like(w) if g is None else g for w, g in zip(trained, gradient, strict=True)])
+        )
 
     def _parts(self, c: Constraint, points: list[Points]) -> tuple[Tensor, ...]:
         """The parts of a constraint's residual; without gradients as many points at a time as fit."""
         if torch.is_grad_enabled():
             return self.system.parts(c, points, self.model)
 
-        def work(rows: slice) -> tuple[Tensor, ...]:
-            return self.system.parts(c, [p[rows] for p in points], self.model)
+        ranks = self.system.ranks
+        own = ranks.own(points)
 
-        found = self.chunks.over(len(points[0]), work)
-        return tuple(torch.cat(part) for part in zip(*found, strict=True))
+        def work(rows: slice) -> tuple[Tensor, ...]:
+            return self.system.share_of_parts(c, [p[rows] for p in own], self.model)
+
+        found = self.chunks.over(len(own[0]), work)
+        return tuple(ranks.gathered(torch.cat(part), len(points[0])) for part in zip(*found, strict=True))
 
     def sizes(self, c: Constraint) -> list[float]:
         """The residual that counts as 1, for every part of a constraint's."""
@@ -174,10 +196,11 @@ class Objective:
         for name, value, part in self._pieces(self._factors()):
             terms[name] = terms[name] + value if name in terms else value
             gradient = added(gradient, part)
-        for w, g in zip(self.parameters(), gradient, strict=True):
+        for w, g in zip(self.parameters(), self._summed(gradient), strict=True):
             if g is not None:
                 w.grad = g if w.grad is None else w.grad.add_(g)
-        self.latest = terms
+        sums = self.system.ranks.sum(torch.stack(list(terms.values())))
+        self.latest = terms = dict(zip(terms, sums, strict=True))
         if self.causal is not None:
             self.causal.advance()
         return torch.stack(list(terms.values())).sum()
@@ -193,25 +216,58 @@ class Objective:
             points = self.points[c.name]
             whole = Whole(c, self._mean_slopes(c) if c.reduce == "mean" else [], live.get(c.name), len(points[0]))
 
-            def work(rows: slice, whole: Whole = whole, points: list[Points] = points) -> tuple[Tensor, Gradient]:
-                piece, value = whole.piece(self._scaled(whole.constraint, [p[rows] for p in points]), rows)
-                factor = factors[whole.constraint.name]
-                return factor * value, gradient_of(factor * piece, trained)
+            cut, share = self.system.ranks.portion(len(points[0]))
 
-            for value, gradient in self.chunks.over(len(points[0]), work):
+            def work(
+                rows: slice, whole: Whole = whole, points: list[Points] = points, cut: slice = cut, share: float = share
+            ) -> tuple[Tensor, Gradient]:
+                rows = slice(cut.start + rows.start, cut.start + rows.stop)
+                at, factor = [p[rows] for p in points], share * factors[whole.constraint.name]
+                return self._derive(whole.over(rows), at, factor, trained)
+
+            for value, gradient in self.chunks.over(cut.stop - cut.start, work):
                 yield c.name, value, gradient
         if self.model.unknowns is not None:
             yield from self._prior_pieces(self.model.unknowns, trained)
 
+    def _derive(self, whole: Whole, at: list[Points], factor: float, trained: list[Tensor]) -> tuple[Tensor, Gradient]:
+        """The value of a piece times a factor, and its gradient."""
+
+        def derive(factor: Tensor | float, whole: Whole, at: list[Points]) -> list[Tensor | None]:
+            c = whole.constraint
+            piece, value = whole.piece(self._in_units(c, self.system.share_of_parts(c, at, self.model)))
+            return [factor * value, *gradient_of(factor * piece, trained)]
+
+        if self.compiled is None:
+            with self._unwatched():
+                found = derive(factor, whole, at)
+        else:
+            scale = torch.full((), factor, dtype=self.sampler.dtype, device=self.sampler.device)
+            tensors, rebuilt = packed(whole, at)
+            with trusted():
+                found = self.compiled(
+                    (whole.constraint.name, whole.share, *map(id, trained)),
+                    lambda scale, *given: derive(scale, *rebuilt(given)),
+                    [scale, *tensors],
+                )
+        assert found[0] is not None
+        return found[0], found[1:]
+
+    def _unwatched(self) -> AbstractContextManager[None]:
+        """On a device a step looks at no values, so that the host runs ahead of it."""
+        return nullcontext() if self.sampler.device.type == "cpu" else trusted()
+
     def _prior_pieces(self, unknowns: Unknowns, trained: list[Tensor]) -> Iterator[tuple[str, Tensor, Gradient]]:
         inside = self._where_priors_hold()
+        cut, portion = self.system.ranks.portion(len(inside))
 
         def work(rows: slice) -> list[tuple[str, Tensor, Gradient]]:
-            share = (rows.stop - rows.start) / len(inside)
+            rows = slice(cut.start + rows.start, cut.start + rows.stop)
+            share = portion * (rows.stop - rows.start) / len(inside)
             terms = {name: share * term for name, term in self._priors(unknowns, inside[rows]).items()}
             return [(name, term.detach(), gradient_of(term, trained)) for name, term in terms.items()]
 
-        for found in self.chunks.over(len(inside), work):
+        for found in self.chunks.over(cut.stop - cut.start, work):
             yield from found
 
     def _mean_slopes(self, c: Constraint) -> list[tuple[Tensor, Tensor]]:
@@ -240,7 +296,7 @@ class Objective:
 
             def cost(c: Constraint) -> float:
                 points = c.sample(64, sampler)
-                return bytes_a_point(lambda n: self.system.parts(c, [p[:n] for p in points], self.model))
+                return bytes_a_point(lambda n: self.system.share_of_parts(c, [p[:n] for p in points], self.model))
 
             most = max(cost(c) for c in self.system.constraints)
             self._chunks = Chunks("collocation points", points_within(self.sampler.device, most))

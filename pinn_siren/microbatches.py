@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .conditions import Constraint
 from .memory import rows_within
+from .points import Points
 
 Gradient = list[Tensor | None]
 """A tensor for each trained parameter, None where it is zero."""
@@ -49,7 +50,7 @@ def _kept(evaluate: Callable[[int], Any], n: int) -> int:
 
 @dataclass(frozen=True)
 class Whole:
-    """What a piece must know of all ``size`` points of a constraint.
+    """What a piece must know of all ``size`` points of a constraint, of which it has a ``share``.
 
     ``means``: where a mean of the residual must vanish, what each part's adds to the loss, and the derivative by it;
     ``shares``: what each point's density is multiplied by, where time weighs it.
@@ -59,20 +60,41 @@ class Whole:
     means: list[tuple[Tensor, Tensor]]
     shares: Tensor | None
     size: int
+    share: float = 1.0
 
-    def piece(self, parts: list[Tensor], rows: slice) -> tuple[Tensor, Tensor]:
-        """Of some points' residual parts, a number that has the gradient of their share in the loss, and the share."""
-        share = (rows.stop - rows.start) / self.size
+    def over(self, rows: slice) -> Whole:
+        """What a piece of these points must know."""
+        shares = None if self.shares is None else self.shares[rows]
+        return replace(self, shares=shares, share=(rows.stop - rows.start) / self.size)
+
+    def piece(self, parts: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Of the points' residual parts, a number that has the gradient of their share in the loss, and the share."""
         if self.means:
             pairs = zip(self.means, parts, strict=True)
             linear = torch.stack([(slope.conj() * part.sum() / self.size).real for (_, slope), part in pairs]).sum()
-            return linear, share * torch.stack([adds for adds, _ in self.means]).sum()
+            return linear, self.share * torch.stack([adds for adds, _ in self.means]).sum()
         if self.shares is None:
-            piece = share * torch.stack([self.constraint.mean(part) for part in parts]).sum()
+            piece = self.share * torch.stack([self.constraint.mean(part) for part in parts]).sum()
         else:
             densities = torch.stack([self.constraint.densities(part) for part in parts]).sum(0)
-            piece = (self.shares[rows] * densities).sum()
+            piece = (self.shares * densities).sum()
         return piece, piece.detach()
+
+
+def packed(whole: Whole, at: list[Points]) -> tuple[list[Tensor], Callable[..., tuple[Whole, list[Points]]]]:
+    """The tensors that change from step to step, and what puts others of the same shapes in their places."""
+    slots = [t for p in at for t in (p.coordinates, p.outward, p.attached)]
+    slots += [whole.shares, *(t for pair in whole.means for t in pair)]
+
+    def rebuilt(given: Sequence[Tensor]) -> tuple[Whole, list[Points]]:
+        rest = iter(given)
+        filled = [None if t is None else next(rest) for t in slots]
+        points = [Points(p.axes, *filled[3 * i : 3 * i + 3]) for i, p in enumerate(at)]  # type: ignore[arg-type]
+        shares, *means = filled[3 * len(at) :]
+        pairs = list(zip(means[::2], means[1::2], strict=True))
+        return replace(whole, shares=shares, means=pairs), points  # type: ignore[arg-type]
+
+    return [t for t in slots if t is not None], rebuilt
 
 
 def gradient_of(number: Tensor, trained: Sequence[Tensor]) -> Gradient:

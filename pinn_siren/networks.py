@@ -16,6 +16,7 @@ from .errors import UsageError, suggest
 from .patchwork import Patchwork
 from .singular import CornerSiren
 from .siren import Siren
+from .slabwork import Slabwork
 
 Draw = Callable[[torch.Size, torch.Generator | None], Tensor]
 
@@ -199,7 +200,7 @@ def _positive(name: str, **sizes: int) -> None:
 
 OURS: dict[str, type[Any]] = {
     "siren": Siren, "mlp": MLP, "positional encoding": PositionalEncoding, "gaussian rbf": GaussianRBF,
-    "patchwork": Patchwork, "corner siren": CornerSiren,
+    "patchwork": Patchwork, "slabwork": Slabwork, "corner siren": CornerSiren,
 }  # fmt: skip
 TORCH: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Linear: ("in_features", "out_features"),

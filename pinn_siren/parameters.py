@@ -126,6 +126,7 @@ class Unknowns(nn.Module):
     def _make(self, stated: Mapping[str, Stated], domain: Domain, dtype: torch.dtype, seed: int) -> None:
         self.stated = dict(stated)
         self.raw, self.networks = nn.ParameterDict(), nn.ModuleDict()
+        self.sizes = {name: float(u.start.abs().max()) or 1.0 for name, u in stated.items() if isinstance(u, Unknown)}
         generator = torch.Generator().manual_seed(seed + 1)
         for name, unknown in stated.items():
             if isinstance(unknown, Unknown):
@@ -142,9 +143,7 @@ class Unknowns(nn.Module):
         """An unknown's value from its raw numbers."""
         unknown = self.stated[name]
         assert isinstance(unknown, Unknown)
-        start = unknown.start.to(raw)
-        size = float(start.abs().max()) or 1.0
-        return bounded(raw, start, size, unknown.bounds)  # type: ignore[no-any-return]
+        return bounded(raw, unknown.start.to(raw), self.sizes[name], unknown.bounds)  # type: ignore[no-any-return]
 
     def refresh(self, raw: Mapping[str, Tensor] | None = None) -> None:
         """Write the current values into the bound problem; ``raw``: other raw numbers than the parameters."""

@@ -9,7 +9,9 @@ import torch
 from .errors import UsageError, expect_whole, suggest
 from .optimizers import LBFGS, Adam, GaussNewton, Stage
 
-METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam")
+METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam", "patches", "chebyshev")
+PATCHED = ("patches", "chebyshev")
+"""Methods that take patches alone."""
 WARM_UP = 200
 ADAM_STEPS, LBFGS_STEPS, GAUSS_NEWTON_STEPS = 5_000, 6_000, 300
 GROWTH, GROWTHS = 4, 4
@@ -54,6 +56,8 @@ def make_stages(
     the start, where second-order information is of no use. ``"auto"``: least squares, and ``"lbfgs"`` where that stays
     above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise;
     ``"adam"`` where the problem is a ``signal``, at a lower rate where that is known by ``derivatives``.
+    ``"patches"``: sine features on patches of a box (``patches.search``), where ``"least-squares"`` takes what is
+    better; ``"chebyshev"``: polynomials in the same solver, a classical spectral element to compare with.
     ``"gauss-newton"``: Gauss-Newton on a small network, widened where it stalls; on an ``own`` network as it is, and on
     the user's number of points where they are ``placed``.
     """
@@ -69,6 +73,9 @@ def make_stages(
         return StagePlan(False, _second_order(steps, own, placed), "Gauss-Newton on all layers, as asked")
     if method == "least-squares":
         return StagePlan(True, (), "frozen sine features by least squares, as asked")
+    if method in PATCHED:
+        kind = "polynomials" if method == "chebyshev" else "frozen sine features"
+        return StagePlan(True, (), f"{kind} on patches by least squares, as asked")
     warm = Adam(steps=min(WARM_UP, steps or WARM_UP), schedule="constant")
     stages = (warm, LBFGS(steps=steps or LBFGS_STEPS))
     if method == "auto" and not training and steps is None:

@@ -15,7 +15,8 @@ import torch
 class Provenance:
     """How a solution was made. ``seconds``: of the solve alone; ``estimate``: of its relative L2 error, from residuals
     at fresh points; ``points``: collocation points, all constraints together; ``unknowns``: of each unknown, by name,
-    ``Estimate.plain()``."""
+    ``Estimate.plain()``; ``products``: how matrix products were rounded, ``"ieee"``: in the dtype, no TF32 or bfloat16;
+    empty where it was not recorded."""
 
     method: str
     stages: str
@@ -29,6 +30,7 @@ class Provenance:
     points: int
     interrupted: bool = False
     unknowns: dict[str, Any] = field(default_factory=dict)
+    products: str = ""
 
 
 def environment() -> dict[str, str | int | float]:

@@ -28,6 +28,7 @@ from .networks import OURS, TORCH, describe
 from .parameters import Unknowns
 from .plots import draw
 from .points import Points
+from .precision import ieee
 from .problem import Problem
 from .provenance import Provenance, environment
 from .siren import count_parameters
@@ -73,6 +74,7 @@ class Solution:
             return values.to(points.device)
         return values if isinstance(points, Points) else values.cpu().numpy()
 
+    @ieee()
     def jet(self, points: Any, derivatives: Sequence[str] = ()) -> Jet | tuple[Jet, ...]:
         """The unknown fields with derivatives: ``solution.jet(points, ["x", "laplacian"]).x``, tensors of ``(n,)``.
 
@@ -111,6 +113,7 @@ class Solution:
         values = found.cpu().numpy().reshape(*mesh[0].shape, len(self.shape.outputs))
         return {name: values[..., i] for i, name in enumerate(self.shape.outputs)}
 
+    @ieee()
     @torch.no_grad()
     def _evaluate(self, p: Points) -> tuple[Tensor, int]:
         """``(n, outputs)``, NaN outside the domain, and how many points lie there."""

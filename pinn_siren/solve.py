@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,15 +16,18 @@ from .bandwidth import Found
 from .errors import ResidualError, UsageError, expect_positive
 from .frozen import find_frozen
 from .inversion import Inversion
-from .patches import FoundPatches
-from .plan import SEARCH_SECONDS, TRAINED, make_stages, precision
+from .patches import Decomposition, FoundPatches, Patches
+from .plan import PATCHED, SEARCH_SECONDS, TRAINED, make_stages, precision
+from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
 from .shallow import train_shallow
+from .slabs import FoundSlabs
 from .solution import Solution
 from .trainer import Trainer, Watch
 
 
+@ieee()
 def solve(
     problem: Problem,
     *,
@@ -43,19 +47,23 @@ def solve(
     balance: BalanceName | None = None,
     causal: bool = False,
     resampling: ResamplingName = "uniform",
+    compile: bool = False,
     watch: Watch | None = None,
+    patches: Patches | Decomposition | None = None,
 ) -> Solution:
     """Solve a problem with a network, a ``Siren`` unless given.
 
-    ``method``: ``"auto"``, ``"least-squares"``, ``"gauss-newton"``, ``"lbfgs"`` or ``"adam"`` (``plan.make_stages``);
+    ``method``: ``"auto"``, ``"least-squares"``, ``"patches"``, ``"chebyshev"``, ``"gauss-newton"``, ``"lbfgs"`` or
+    ``"adam"`` (``plan.make_stages``); ``patches``: the rectangles that a box is cut into to begin with, and their
+    basis, instead of those that are chosen;
     ``tolerance``: the relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none
     unless given; ``steps``: of the last stage at most; ``dtype``: float64, and float32 for a fit of very many values,
     unless given;
     ``checkpoint``: a file that the run is kept in every 20 seconds; ``resume``: go on from it, bit for bit on the same
     device and thread count; ``watch``: ``(seconds, model)``, called at every record of the training, and for every
-    better attempt of the search once that has ended; the others, ``conditions``, ``balance``, ``causal`` and
-    ``resampling`` among them, as for ``Trainer``. ``exact`` never steers the solve: removing it leaves the weights bit
-    for bit the same.
+    better attempt of the search once that has ended; the others, ``conditions``, ``balance``, ``causal``,
+    ``resampling`` and ``compile`` among them, as for ``Trainer``. ``exact`` never steers the solve: removing it leaves
+    the weights bit for bit the same.
 
     Raises ``ProblemError`` for a wrong statement, ``UsageError`` for arguments that cannot be.
     """
@@ -65,6 +73,8 @@ def solve(
     started = time.perf_counter()
     plain = (network, points) == (None, None) and dtype in (None, torch.float64) and conditions == "auto"
     training = not plain or bool(balance) or causal or resampling != "uniform"
+    wanted = _wanted(method, patches)
+    method = "patches" if wanted is not None and method not in PATCHED else method
     # What is no problem is refused by the trainer, in its own words.
     signal = isinstance(problem, Problem) and problem.is_signal
     plan = make_stages(
@@ -81,8 +91,9 @@ def solve(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
+        compile=compile,
     )  # fmt: skip
-    found: Found | FoundPatches | None = None
+    found: Found | FoundPatches | FoundSlabs | None = None
     fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
     if fields and not plan.stages:
         raise UsageError(
@@ -93,9 +104,9 @@ def solve(
         limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
         try:
             if trainer.unknowns is None:
-                found = find_frozen(trainer, tolerance, started + limit, watch)
+                found = find_frozen(trainer, tolerance, started + limit, watch, wanted)
             else:
-                found = Inversion(problem, tolerance, seed, limit, started + whole).run()
+                found = trainer.ranks.once(Inversion(problem, tolerance, seed, limit, started + whole).run)
                 trainer.unknowns.load_state_dict(found.unknowns)
                 trainer.seconds += found.seconds
         except ResidualError:
@@ -123,3 +134,14 @@ def solve(
     if found is not None and outcome.end != "interrupted" and found.estimate < outcome.estimate:
         trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)
+
+
+def _wanted(method: str, patches: Patches | Decomposition | None) -> Patches | None:
+    """The patches that are asked for, None where they are not. Raises ``UsageError`` beside a method without any."""
+    if patches is not None and method not in ("auto", "least-squares", *PATCHED):
+        raise UsageError(f"method={method!r} has no patches: leave out patches=, or method=.")
+    stated = Patches(patches) if isinstance(patches, Decomposition) else patches
+    if method not in PATCHED:
+        return stated
+    stated = stated or Patches()
+    return replace(stated, basis="chebyshev") if method == "chebyshev" else stated

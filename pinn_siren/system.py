@@ -13,6 +13,7 @@ from .domains import Sampler
 from .errors import ResidualError
 from .jet import Jet, Plan, make_plan
 from .model import Model
+from .parallel import ALONE, Ranks
 from .points import Points
 from .problem import Problem, record
 
@@ -21,11 +22,13 @@ from .problem import Problem, record
 class System:
     """The constraints ``C_m = 0`` of a problem, and the derivatives that each was found to need so far.
 
-    ``held``: names of the constraints that are built into the model, and so are left out.
+    ``held``: names of the constraints that are built into the model, and so are left out; ``ranks``: the processes that
+    share the points of every evaluation.
     """
 
     problem: Problem
     held: frozenset[str] = frozenset()
+    ranks: Ranks = ALONE
     constraints: list[Constraint] = field(init=False)
     asked: dict[str, frozenset[str]] = field(init=False)
 
@@ -38,7 +41,12 @@ class System:
         return {c.name: c.sample(counts[c.name], sampler) for c in self.constraints}
 
     def parts(self, constraint: Constraint, points: list[Points], model: Model) -> tuple[Tensor, ...]:
-        """The residual's parts, ``(n,)`` each, real or complex."""
+        """The residual's parts, ``(n,)`` each, real or complex; each process evaluates its share, all get the whole."""
+        parts = self.share_of_parts(constraint, self.ranks.own(points), model)
+        return tuple(self.ranks.gathered(part, len(points[0])) for part in parts)
+
+    def share_of_parts(self, constraint: Constraint, points: list[Points], model: Model) -> tuple[Tensor, ...]:
+        """The residual's parts at these points, by this process alone."""
         model.refresh()
 
         def evaluate(plan: Plan) -> tuple[Tensor, ...]:

@@ -21,6 +21,7 @@ from .build import blindness, build_model, default_points, device_name, pick_dev
 from .causal import make_causal
 from .check import StatementWarning, check, resolution
 from .checkpoint import read_checkpoint, write_checkpoint
+from .compiled import Compiled
 from .confidence import confidence
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
@@ -29,12 +30,15 @@ from .loop import Loop, Outcome
 from .loss import Objective
 from .model import Model
 from .optimizers import LeastSquares, Stage
+from .parallel import Ranks, world
 from .parameters import expect_seen, forward, make_unknowns
 from .patches import FoundPatches
+from .precision import PRODUCTS, ieee
 from .problem import Problem
 from .resampling import ResamplingName, make_resampling
 from .scales import measure_scales
 from .siren import count_parameters
+from .slabs import FoundSlabs
 from .solution import Provenance, Solution
 from .system import System
 from .unknowns import certain
@@ -63,7 +67,8 @@ class Trainer:
 
     ``watch``: ``(seconds, model)``, called at every record; the seconds that it takes count as the training's.
     ``folded``: a smaller default network for Gauss-Newton to begin with, its frequencies in the weights and omega 1, so
-    that the damping sees all layers alike.
+    that the damping sees all layers alike. ``compile``: run the loss and its gradient as compiled graphs, replayed
+    whole on CUDA; each number of points takes about a minute once, and where it is impossible, one line says why.
 
     Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
     arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.
@@ -84,10 +89,12 @@ class Trainer:
     resampling: ResamplingName = "uniform"
     watch: Watch | None = None
     folded: bool = False
+    compile: bool = False
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
     steps: int = field(default=0, init=False)
+    ranks: Ranks = field(default_factory=world, init=False)
     _saved_at: float = field(default_factory=time.perf_counter, init=False)
     _resumed: dict[str, Any] | None = field(default=None, init=False)
     _coarse: tuple[str, ...] = field(default=(), init=False)
@@ -105,11 +112,12 @@ class Trainer:
         firm: Problem = self.problem if self.unknowns is None else certain(self.problem)
         self.scales = measure_scales(first)
         built = choose(firm, self.scales, self.conditions, own_network=self.network is not None)
-        system = System(first, held(first, built))
+        system = System(first, held(first, built), self.ranks)
         balance = make_balance(self.balance, [c.name for c in system.constraints])
         model = build_model(
             first, self.scales, self.network, self.dtype, self.seed, built, self.unknowns, self.folded
         ).to(device)
+        self.ranks.share(model)
         sampler = Sampler(torch.Generator(device).manual_seed(self.seed), self.dtype, self.scheme)
         inside = self.points or default_points(self.problem, self.scales, count_parameters(model))
         counts = {c.name: inside if c.on_interior else max(8, int(inside * BOUNDARY_SHARE)) for c in system.constraints}
@@ -118,7 +126,8 @@ class Trainer:
         self._coarse = () if first.is_fit else tuple(resolution(self.scales, inside))
         if self.points is not None:
             self._warn_of_points(4)
-        self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling)
+        compiled = Compiled() if self.compile else None
+        self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling, compiled)
         self._probe(system, model)
         if self.unknowns is not None:
             expect_seen(system, model, sampler)
@@ -172,6 +181,7 @@ class Trainer:
                         "data inside the domain, such as a division by zero or a root of a negative number."
                     )
 
+    @ieee()
     def run(self, stage: Stage, *, tolerance: float = 0.0, budget: float | None = None) -> Outcome:
         """Run a stage until its steps are done, the estimated error is at most ``tolerance``, or ``budget`` seconds.
 
@@ -197,8 +207,8 @@ class Trainer:
 
         deadline = math.inf if budget is None else started + budget
         loop = Loop(
-            self.objective, stage, tolerance, deadline, record, save if self.checkpoint else None, not self.progress,
-            self._saved_at,
+            self.objective, stage, tolerance, deadline, record, save if self.checkpoint and self.ranks.first else None,
+            not (self.progress and self.ranks.first), self._saved_at,
         )  # fmt: skip
         if self._resumed is not None:
             loop.load(self._resumed)
@@ -213,7 +223,7 @@ class Trainer:
         self.outcomes.append((stage, outcome))
         return outcome
 
-    def adopt(self, found: Found | FoundPatches) -> None:
+    def adopt(self, found: Found | FoundPatches | FoundSlabs) -> None:
         """Take the features that a search found, with all conditions in the residual, for the solution."""
         sampler = self.objective.sampler
         problem = self.objective.system.problem
@@ -244,7 +254,7 @@ class Trainer:
         row["loss"] = sum(float(term) for term in self.objective.latest.values())
         for name, value in row.items():
             self.history.setdefault(name, []).append(value)
-        if self.watch is not None:
+        if self.watch is not None and self.ranks.first:
             self.watch(row["seconds"], self.model)
 
     def _state(self, loop: Loop, elapsed: float) -> dict[str, Any]:
@@ -278,7 +288,9 @@ class Trainer:
         """The options in use that are off by default."""
         balanced = f"balanced {self.balance}" if self.balance else ""
         placed = f"{self.resampling} points" if self.resampling != "uniform" else ""
-        return [option for option in (balanced, "causal" if self.causal else "", placed) if option]
+        compiled = self.objective.compiled
+        graphs = "compiled" if compiled is not None and compiled.graphs else ""
+        return [option for option in (balanced, "causal" if self.causal else "", placed, graphs) if option]
 
     def resume(self, stages: Sequence[Stage]) -> int:
         """Take up the checkpoint: its weights, history, ended stages; ``run`` then goes on with the stage under way.
@@ -287,7 +299,8 @@ class Trainer:
         count the weights go on bit for bit. Raises ``UsageError`` where it was made with other arguments, and
         ``StorageError`` for another file.
         """
-        state = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
+        path = self.checkpoint
+        state = None if path is None else self.ranks.once(lambda: read_checkpoint(path))
         if state is None:
             return 0
         theirs, stated = state["made"], _numbered(stages)
@@ -309,6 +322,7 @@ class Trainer:
         self._resumed = state["loop"]
         return len(ended)
 
+    @ieee()
     def solution(self, *, tolerance: float = 1e-6, method: str | None = None) -> Solution:
         """What was reached so far, with how it was reached."""
         problem = self.problem if self.unknowns is None else forward(self.problem, self.unknowns.values())
@@ -328,6 +342,7 @@ class Trainer:
             points=sum(self.objective.counts.values()),
             interrupted=any(o.end == "interrupted" for _, o in self.outcomes),
             unknowns={name: number.plain() for name, number in self._numbers().items()},
+            products=PRODUCTS,
         )
         return Solution(problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
 

@@ -90,6 +90,7 @@ class Report:
     objection: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     unknowns: dict[str, Any] = field(default_factory=dict)
+    products: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The report's fields by name."""
@@ -133,7 +134,8 @@ class Report:
         rows += [(f"unknown {name}", shown(found)) for name, found in self.unknowns.items()]
         rows += [(name, f"{value:.4g}") for name, value in self.metrics.items()]
         rows.append(("estimated error, from residuals", f"{self.estimate:.1e}"))
-        rows.append(("seconds", f"{self.seconds:.1f} on {self.device}, {self.dtype}, {self.threads} threads"))
+        dtype = f"{self.dtype} ({self.products})" if self.products else self.dtype
+        rows.append(("seconds", f"{self.seconds:.1f} on {self.device}, {dtype}, {self.threads} threads"))
         rows.append(("seed", str(self.seed)))
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

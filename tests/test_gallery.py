@@ -37,8 +37,8 @@ SMALL = {"image": {"size": 32}, "image_poisson": {"size": 32}, "inpainting": {"s
 SHORT = {"poisson": (60, (1e-5, 1e-2)), "eikonal": (60, (1e-6, 2e-3)), "allen_cahn": (60, (1e-6, 2e-3))}
 
 
-# Of these the shortest waves want more points than a short training has: patches solve them, in test_patches.py.
-PATCHES = {"helmholtz_paper"}
+# Of these the shortest waves want more points than a short training has: patches and slabs solve them, in other tests.
+PATCHES = {"helmholtz_paper", "wave_pulse", "wave_lens"}
 
 
 def _problem(path):

@@ -136,7 +136,7 @@ def test_training_and_its_estimate_are_the_same_in_pieces(stage):
 
 def test_memory_that_runs_out_halves_the_points_and_training_goes_on(capsys, monkeypatch):
     calm, pressed = trainer_of("weights in time"), trainer_of("weights in time")
-    failures, parts = 3, pressed.objective.system.parts
+    failures, parts = 3, pressed.objective.system.share_of_parts
 
     def scarce(*given):
         nonlocal failures
@@ -146,7 +146,7 @@ def test_memory_that_runs_out_halves_the_points_and_training_goes_on(capsys, mon
         return parts(*given)
 
     pressed.objective._chunks = Chunks("collocation points", 120)
-    monkeypatch.setattr(pressed.objective.system, "parts", scarce)
+    monkeypatch.setattr(pressed.objective.system, "share_of_parts", scarce)
     for trainer in (calm, pressed):
         trainer.run(Adam(steps=20, lr=1e-3))
     lines = capsys.readouterr().err.splitlines()
@@ -159,7 +159,7 @@ def test_a_failure_leaves_the_gradient_as_it_was(monkeypatch):
     objective = trainer_of("matched faces").objective
     objective.resample()
     _, before = gradient(objective)
-    parts, calls = objective.system.parts, 0
+    parts, calls = objective.system.share_of_parts, 0
 
     def fails(constraint, points, model):
         nonlocal calls
@@ -169,7 +169,7 @@ def test_a_failure_leaves_the_gradient_as_it_was(monkeypatch):
         return parts(constraint, points, model)
 
     objective._chunks = Chunks("points", 64)
-    monkeypatch.setattr(objective.system, "parts", fails)
+    monkeypatch.setattr(objective.system, "share_of_parts", fails)
     with pytest.raises(OutOfMemoryError, match="one of the points"):
         objective.backward()
     assert torch.equal(before, torch.cat([w.grad.reshape(-1) for w in objective.parameters()]))

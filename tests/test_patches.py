@@ -26,7 +26,16 @@ from pinn_siren import (
 )
 from pinn_siren.errors import UsageError
 from pinn_siren.jet import Jet, make_plan
-from pinn_siren.patches import Decomposition, NotCoveredError, as_network, needs_patches, search_patches, solve_patches
+from pinn_siren.patches import (
+    Decomposition,
+    NotCoveredError,
+    Patches,
+    as_network,
+    needs_patches,
+    search_patches,
+    search_patches_many,
+    solve_patches,
+)
 from pinn_siren.patches.choose import choose
 from pinn_siren.patches.classes import Symmetries, classify, seen
 from pinn_siren.patches.operator import read_operator
@@ -329,6 +338,63 @@ def test_solve_picks_patches_and_keeps_them(tmp_path):
     p = Points(("x", "y"), torch.tensor(points, dtype=torch.float64))
     rest = u.laplacian + problem.local_wavenumber(p) ** 2 * u.value + problem.source(p)
     assert float(rest.abs().max()) < 1e-4 * float((u.value.abs() * 625).max())
+
+
+@pytest.mark.parametrize("method", ["patches", "chebyshev"])
+def test_patches_start_as_they_are_stated(method):
+    problem, exact = EXACT["helmholtz"]
+    stated = Decomposition.uniform(OBLONG, {"x": 4, "y": 2})
+    solution = solve(problem, method=method, patches=stated, tolerance=1e-7, **PLAIN)
+    network = solution.model.network
+    assert network.basis == {"patches": "sine"}.get(method, method)
+    assert [len(line) for line in network.lines] == [5, 3]
+    p = points_of(OBLONG)
+    found = solution(p.coordinates)
+    assert distance(torch.as_tensor(found).reshape(-1), exact(p)) < 1e-7
+    with pytest.raises(UsageError, match="has no patches"):
+        solve(problem, method="lbfgs", patches=stated, **PLAIN)
+    with pytest.raises(UsageError, match="basis must be one of"):
+        Patches(basis="Chebyshev")
+
+
+def test_one_search_serves_many_sources():
+    problems = [
+        Helmholtz(domain=SQUARE, wavenumber=12.0, source=gauss(place, width), conditions=[PML(0.5)])
+        for place, width in ((-0.3, 0.2), (0.1, 0.05), (0.35, 0.1))
+    ]
+    scales = [measure_scales(problem) for problem in problems]
+    found = search_patches_many(problems, scales, 1e-6, 3, time.perf_counter() + 60)
+    p = points_of(Box(x=(-0.5, 0.5), y=(-0.5, 0.5)), 31)
+    for one, problem, scale in zip(found, problems, scales, strict=True):
+        # A classical basis on finer patches.
+        finer = one.decomposition.halved({a: range(len(e) - 1) for a, e in one.decomposition.breaks.items()})
+        truth = evaluate(solve_patches(problem, finer, "chebyshev 12"), problem, p)
+        with torch.no_grad():
+            parts = one.network(p.coordinates) * scale.amplitude
+        error = distance(torch.complex(parts[:, 0], parts[:, 1]), truth)
+        assert error < one.estimate < 1e-6
+    other = Helmholtz(domain=SQUARE, wavenumber=12.5, source=0, conditions=[PML(0.5)])
+    with pytest.raises(NotCoveredError, match="number 2"):
+        search_patches_many([problems[0], other], scales[:2], 1e-6, 3, 0.0)
+
+
+def test_a_kink_between_the_ends_of_patches_is_told():
+    """A cone of the medium: residuals say a hundred times less of the error than where the medium is resolved."""
+
+    def cone(p):
+        return 1 + torch.sigmoid((0.1 - torch.sqrt(p.x**2 + p.y**2 + 1e-12)) / 0.02)
+
+    def smooth(p):
+        return 1 + 0.5 * torch.exp(-10 * (p.x**2 + p.y**2))
+
+    rough = {
+        speed.__name__: choose(
+            Helmholtz(domain=SQUARE, wavenumber=20.0, speed=speed, source=gauss(-0.35, 0.05), conditions=[PML(0.5)]),
+            1e-8,
+        ).rough
+        for speed in (cone, smooth)
+    }
+    assert rough == {"cone": True, "smooth": False}
 
 
 class Heat(Problem):

@@ -11,6 +11,8 @@ TABLE = [
     ("auto", None, True, False, ["Adam 200", "LBFGS 6000"], "only training has"),
     ("auto", 50, False, False, ["Adam 50", "LBFGS 50"], "only training has"),
     ("least-squares", None, False, True, [], "as asked"),
+    ("patches", None, False, True, [], "sine features on patches"),
+    ("chebyshev", None, False, True, [], "polynomials on patches"),
     ("lbfgs", None, False, False, ["Adam 200", "LBFGS 6000"], "as asked"),
     ("lbfgs", 300, True, False, ["Adam 200", "LBFGS 300"], "as asked"),
     ("gauss-newton", None, False, False, ["GaussNewton 300"] * 5, "as asked"),

@@ -1,10 +1,28 @@
+import itertools
 import math
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from pinn_siren import LBFGS, Adam, Box, Condition, Dirichlet, Initial, Neumann, Poisson, Problem, Siren, Trainer, Wave
+import pinn_siren.trainer as trainer_module
+from pinn_siren import (
+    LBFGS,
+    Adam,
+    Box,
+    Condition,
+    Dirichlet,
+    Initial,
+    Neumann,
+    Poisson,
+    Problem,
+    Siren,
+    Trainer,
+    Wave,
+    loop,
+)
 from pinn_siren.errors import ProblemError, ResidualError, UsageError
 from pinn_siren.loss import Objective
 from pinn_siren.optimizers import Stage, Update
@@ -127,7 +145,7 @@ class Poisoned(Stage):
     def begin(self, objective):
         optimizer = torch.optim.SGD(objective.parameters(), lr=1e-6)
 
-        def step(number):
+        def step(number, end):
             if number == 24:
                 with torch.no_grad():
                     next(objective.parameters()).fill_(torch.nan)
@@ -154,10 +172,10 @@ def test_ctrl_c_keeps_what_was_reached(poisson):
         def begin(self, objective):
             update = Adam(steps=100).begin(objective)
 
-            def interrupted(number):
+            def interrupted(number, end):
                 if number == 17:
                     raise KeyboardInterrupt
-                return update.advance(number)
+                return update.advance(number, end)
 
             return Update(interrupted, update.optimizer)
 
@@ -165,6 +183,32 @@ def test_ctrl_c_keeps_what_was_reached(poisson):
     outcome = trainer.run(Interrupted(steps=100, resample=0))
     assert outcome.end == "interrupted" and outcome.steps == 10
     assert trainer.solution().provenance.interrupted
+
+
+@dataclass(frozen=True)
+class Noted(Adam):
+    """Adam that keeps its learning rates."""
+
+    noted: list = field(default_factory=list)
+
+    def rate(self, step, end):
+        self.noted.append(super().rate(step, end))
+        return self.noted[-1]
+
+
+def test_a_budget_that_comes_first_lowers_the_learning_rate_to_its_end(poisson, monkeypatch):
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: 0.01 * next(ticks))  # Every look at it takes a hundredth of a second.
+    for module in (loop, trainer_module):
+        monkeypatch.setattr(module, "time", clock)
+    cut, whole, ample = (Noted(steps=n, lr=1e-3, warmup=5) for n in (10_000, 200, 200))
+    outcome = small(poisson).run(cut, budget=2.0)
+    assert outcome.end == "budget" and 100 < outcome.steps < 200
+    assert cut.noted[-1] < 0.02 * cut.lr and max(cut.noted) > 0.99 * cut.lr
+    assert all(later <= earlier for earlier, later in itertools.pairwise(cut.noted[len(cut.noted) // 4 :]))
+    small(poisson).run(whole)
+    small(poisson).run(ample, budget=60.0)
+    assert ample.noted == whole.noted and whole.noted[-1] < 0.011 * whole.lr
 
 
 def test_a_budget_and_a_tolerance_end_a_stage(poisson):

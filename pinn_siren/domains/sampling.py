@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 from ..errors import UsageError, suggest
 
 Scheme = Literal["uniform", "sobol", "chebyshev"]
+BITS = 30
+"""Of every coordinate of a Sobol point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +47,13 @@ class Sampler:
             return torch.zeros(n, 0, dtype=self.dtype, device=self.device)
         if self.scheme == "uniform":
             return torch.rand(n, dimensions, generator=self.generator, dtype=self.dtype, device=self.device)
-        seed = int(torch.randint(2**31 - 1, (), generator=self.generator, device=self.device))
-        engine = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed)
+        if self.device.type == "cpu":
+            seed = int(torch.randint(2**31 - 1, (), generator=self.generator))
+            points = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed).draw(n, dtype=torch.float64)
+        else:
+            points = shifted(n, dimensions, self.generator)
         # Drawn in float64 and kept off 0 and 1: rounding would put interior points on the boundary.
-        points = engine.draw(n, dtype=torch.float64).clamp(1e-7, 1 - 1e-7)
+        points = points.clamp(1e-7, 1 - 1e-7)
         if self.scheme == "chebyshev":
             points = torch.sin(points * (torch.pi / 2)) ** 2
         rounding = torch.finfo(self.dtype).eps
@@ -60,6 +66,22 @@ class Sampler:
         """
         scheme: Scheme = "sobol" if self.scheme == "chebyshev" else self.scheme
         return replace(self, dtype=torch.float64, scheme=scheme).unit_cube(n, dimensions)
+
+
+def shifted(n: int, dimensions: int, generator: torch.Generator) -> Tensor:
+    """``(n, dimensions)`` points of [0, 1]^d in float64 on the generator's device: the Sobol sequence, its bits flipped
+    by a random pattern along each axis, a digital shift (L'Ecuyer and Lemieux 2002, doi 10.1007/0-306-48102-2_20).
+
+    It keeps the low discrepancy, and the host does not wait for the device.
+    """
+    flips = torch.randint(2**BITS, (dimensions,), generator=generator, device=generator.device)
+    return ((_sobol(n, dimensions, generator.device) ^ flips) + 0.5) / 2**BITS
+
+
+@lru_cache(maxsize=16)
+def _sobol(n: int, dimensions: int, device: torch.device) -> Tensor:
+    drawn = torch.quasirandom.SobolEngine(dimensions).draw(n, dtype=torch.float64)
+    return (drawn * 2**BITS).long().to(device)
 
 
 def lattice(n: int, dimensions: int) -> Tensor:

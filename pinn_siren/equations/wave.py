@@ -13,6 +13,7 @@ from ..jet import Jet
 from ..points import Points
 from ..problem import Problem
 from ..reference import solve_wave
+from ..reference.wave_fourier import fourier_wave
 from ..reference.wave_spectral import spectral_wave
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Wave(Problem):
         return super().cells(32 if resolution is None and fine else resolution)
 
     def alternatives(self) -> dict[str, Callable[[dict[str, int]], Reference]]:
-        """``"spectral"``: spectral elements, for smooth media and data on boxes of one or two space axes."""
+        """``"fourier"``, exact in time, for a constant speed; ``"spectral"``: spectral elements, for smooth media and
+        data; both on boxes of one or two space axes."""
         domain = self.domain
         if self.reference is not None or not isinstance(domain, Box) or len(domain.space_axes) > 2:
             return {}
@@ -62,7 +64,10 @@ class Wave(Problem):
         def spectral(cells: dict[str, int]) -> Reference:
             return spectral_wave(domain, speed=self.speed, source=self.source, conditions=self.conditions, cells=cells)
 
-        return {"spectral": spectral}
+        def fourier(cells: dict[str, int]) -> Reference:
+            return fourier_wave(domain, speed=self.speed, source=self.source, conditions=self.conditions, cells=cells)
+
+        return {"fourier": fourier, "spectral": spectral}
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """Leapfrog in time, second order in space, on one grid; on cut cells where the domain is no box."""

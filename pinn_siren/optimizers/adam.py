@@ -21,7 +21,8 @@ class Adam(Stage):
 
     ``lr``: the learning rate after a linear warm-up of ``warmup`` steps; ``schedule``: ``"cosine"`` lowers it to
     ``lr * final`` at the last step (Loshchilov and Hutter 2017, arXiv 1608.03983), ``"exponential"`` likewise by a
-    constant factor a step, ``"constant"`` keeps it. A network may slow layers down (``Siren.paces``).
+    constant factor a step, ``"constant"`` keeps it. The last step is that of ``steps``, or the one that a budget leaves
+    time for at the pace so far, if that comes first. A network may slow layers down (``Siren.paces``).
     """
 
     steps: int = 2000
@@ -40,11 +41,11 @@ class Adam(Stage):
                 f"Adam's schedule is one of {', '.join(known)}; got {self.schedule!r}.{suggest(self.schedule, known)}"
             )
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+    def rate(self, step: int, end: float) -> float:
+        """The learning rate of a step, of ``end`` altogether."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        progress = (step - self.warmup) / max(1, end - self.warmup)
         if self.schedule == "cosine":
             return self.lr * (self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
         return self.lr * (self.final**progress if self.schedule == "exponential" else 1.0)
@@ -58,11 +59,11 @@ class Adam(Stage):
         paces.append((1.0, [w for w in objective.parameters() if id(w) not in own]))
         groups = [(pace, [w for w in layer if w.requires_grad]) for pace, layer in paces]
         groups = [(pace, layer) for pace, layer in groups if layer]
-        optimizer = torch.optim.Adam([{"params": layer} for _, layer in groups], lr=self.lr)
+        optimizer = torch.optim.Adam([{"params": layer} for _, layer in groups], lr=self.lr, fused=True)
 
-        def step(number: int) -> Tensor:
+        def step(number: int, end: float) -> Tensor:
             for group, (pace, _) in zip(optimizer.param_groups, groups, strict=True):
-                group["lr"] = pace * self.rate(number)
+                group["lr"] = pace * self.rate(number, end)
             optimizer.zero_grad(set_to_none=True)
             loss = objective.backward()
             optimizer.step()

@@ -10,20 +10,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..parallel import ALONE, Ranks
 from .by_qr import RIDGE, Sweep, beside, together
 
 PASSES = 3
 SHIFTS = 40
 
 
-def solve_gram(sweep: Sweep, columns: int, split: bool = False, passes: int = PASSES) -> Tensor:
+def solve_gram(sweep: Sweep, columns: int, split: bool = False, passes: int = PASSES, ranks: Ranks = ALONE) -> Tensor:
     """``(columns,)``: ``min |A x - b|^2 + RIDGE^2 |D x|^2``, ``D`` the columns' lengths, over the rows of a sweep.
 
-    ``split``: a complex right side of a real matrix; ``passes``: 1 for half of the digits, 3 for those of a QR.
+    ``split``: a complex right side of a real matrix; ``passes``: 1 for half of the digits, 3 for those of a QR;
+    ``ranks``: processes that have some of the rows each.
     """
     n, triangle, lengths = columns, None, None
     for _ in range(passes):
-        total = _gram(sweep, triangle, n)
+        total = ranks.sum(_gram(sweep, triangle, n))
         square, right = total[:n, :n], total[:n, n:]
         if triangle is None or lengths is None:
             lengths = square.diagonal().real.sqrt()

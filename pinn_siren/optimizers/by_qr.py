@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from ..parallel import ALONE, Ranks
 from .triangle import augmented, extended
 
 RIDGE = 1e-15
@@ -34,8 +35,19 @@ def solve(matrix: Tensor, right: Tensor, ridge: float = RIDGE) -> Tensor:
     return together(found, right.is_complex() and not matrix.is_complex(), right.ndim == 1)
 
 
-def solve_swept(sweep: Sweep, columns: int, split: bool = False) -> Tensor:
-    """The same for a matrix that is never held, in one pass; ``split``: a complex right side of a real matrix."""
+def solve_apart(matrix: Tensor, right: Tensor, fields: int, ridge: float = RIDGE) -> Tensor:
+    """The same, the columns of each of so many fields alone where no row joins any, as those of several sources."""
+    joins = matrix.reshape(len(matrix), fields, -1).ne(0).any(dim=2)
+    if fields == 1 or bool((joins.sum(dim=1) > 1).any()):
+        return solve(matrix, right, ridge)
+    width = matrix.shape[1] // fields
+    parts = [solve(matrix[rows, k * width : (k + 1) * width], right[rows], ridge) for k, rows in enumerate(joins.T)]
+    return torch.cat(parts)
+
+
+def solve_swept(sweep: Sweep, columns: int, split: bool = False, ranks: Ranks = ALONE) -> Tensor:
+    """The same for a matrix that is never held, in one pass; ``split``: a complex right side of a real matrix;
+    ``ranks``: processes that have some of the rows each."""
     triangle: Tensor | None = None
 
     def work(matrix: Tensor, right: Tensor) -> Tensor:
@@ -44,6 +56,8 @@ def solve_swept(sweep: Sweep, columns: int, split: bool = False) -> Tensor:
     for triangle in sweep(work):  # noqa: B007 (each pass extends the last triangle)
         pass
     assert triangle is not None
+    if ranks.size > 1:
+        triangle = extended(None, ranks.stacked(triangle))
     return together(_ridged(triangle, columns), split, True)
 
 
@@ -76,4 +90,4 @@ def remainder(matrix: Tensor, right: Tensor) -> Tensor:
     return right - matrix.to(fitted.dtype) @ fitted
 
 
-__all__ = ["RIDGE", "Sweep", "beside", "remainder", "solve", "solve_swept", "together"]
+__all__ = ["RIDGE", "Sweep", "beside", "remainder", "solve", "solve_apart", "solve_swept", "together"]

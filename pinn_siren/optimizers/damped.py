@@ -10,6 +10,8 @@ import torch
 from scipy.linalg import blas, get_lapack_funcs
 from torch import Tensor
 
+from ..parallel import ALONE, Ranks
+
 STORED = 2**28
 """Numbers of a matrix that are kept at most; beyond, rows are made again where they are needed."""
 WELL = 1e-10
@@ -42,11 +44,15 @@ class Damped(ABC):
         """``(N,)``: ``J d``."""
 
 
-def damped(chunks: Chunks, rows: int, size: int, start: Tensor | None = None) -> Damped:
+def damped(chunks: Chunks, rows: int, size: int, start: Tensor | None = None, ranks: Ranks = ALONE) -> Damped:
     """The way that fits: a triangle of ``size`` columns, of ``rows`` where these are fewer, or products alone.
 
-    ``chunks()`` yields ``(r, J)`` some rows at a time; ``start``: a guess of the top eigenvector.
+    ``chunks()`` yields ``(r, J)`` some rows at a time; ``start``: a guess of the top eigenvector; ``ranks``: processes
+    that have some of the ``rows`` each. These make a triangle of ``size`` columns, as one that has enough rows does.
     """
+    if ranks.size > 1:
+        fits = size**2 <= STORED
+        return Primal(chunks, rows // ranks.size, size, ranks) if fits else Products(chunks, size, start, ranks)
     if min(rows, size) ** 2 > STORED or (rows < size and rows * size > STORED):
         return Products(chunks, size, start)
     return Dual(chunks, size) if rows < size else Primal(chunks, rows, size)
@@ -58,14 +64,14 @@ class Primal(Damped):
     (Golub 1965, doi 10.1007/BF01436075; the structured QR: LAPACK's tpqrt.)
     """
 
-    def __init__(self, chunks: Chunks, rows: int, size: int) -> None:
-        self._chunks, self._matrix = chunks, None
+    def __init__(self, chunks: Chunks, rows: int, size: int, ranks: Ranks = ALONE) -> None:
+        self._chunks, self._matrix, self._ranks = chunks, None, ranks
         self._gram: Tensor | None = None
         self._triangle: Tensor | None = None
         if rows * size <= STORED:
             parts = list(chunks())
             self.right, self._matrix = parts[0] if len(parts) == 1 else (torch.cat(p) for p in zip(*parts, strict=True))
-            self._slope = self._matrix.T @ self.right
+            self._slope = ranks.sum(self._matrix.T @ self.right)
         else:
             self._accumulate()
         self.top = _largest(self._square, self._slope)
@@ -79,11 +85,18 @@ class Primal(Damped):
             slope = j.T @ r if slope is None else slope + j.T @ r
             right.append(r)
         assert triangle is not None and slope is not None
-        self.right, self._triangle, self._slope = torch.cat(right), triangle, slope
+        self.right, self._slope = torch.cat(right), self._ranks.sum(slope)
+        self._triangle = self._joined(triangle)
+
+    def _joined(self, triangle: Tensor) -> Tensor:
+        """One triangle of those of all processes."""
+        if self._ranks.size == 1:
+            return triangle
+        return torch.linalg.qr(self._ranks.stacked(triangle), mode="r").R
 
     def _square(self, v: Tensor) -> Tensor:
         if self._matrix is not None:
-            return self._matrix.T @ (self._matrix @ v)
+            return self._ranks.sum(self._matrix.T @ (self._matrix @ v))
         assert self._triangle is not None
         r = self._triangle[:, :-1]
         return r.T @ (r @ v)
@@ -92,7 +105,7 @@ class Primal(Damped):
         """The step, by Cholesky where ``mu`` allows."""
         if self._matrix is not None and self._triangle is None and mu > WELL * self.top:
             if self._gram is None:
-                self._gram = _gram(self._matrix)
+                self._gram = self._ranks.sum(_gram(self._matrix))
             shifted = self._gram.clone()
             shifted.diagonal().add_(mu)
             lower, failed = torch.linalg.cholesky_ex(shifted)
@@ -102,7 +115,7 @@ class Primal(Damped):
         if self._triangle is None:
             assert self._matrix is not None
             both = torch.cat([self._matrix, self.right[:, None]], dim=1)
-            self._triangle = torch.linalg.qr(both, mode="r").R
+            self._triangle = self._joined(torch.linalg.qr(both, mode="r").R)
         whole = _augmented(self._triangle, mu, len(self._slope))
         self._factor = whole[:-1, :-1]
         return -_back(self._factor, whole[:-1, -1])
@@ -117,7 +130,7 @@ class Primal(Damped):
             for r, j in self._chunks():
                 slope += j.T @ right[done : done + len(r)]
                 done += len(r)
-        return -_back(self._factor, _forth(self._factor, slope))
+        return -_back(self._factor, _forth(self._factor, self._ranks.sum(slope)))
 
     def along(self, d: Tensor) -> Tensor:
         """``J d``."""
@@ -159,8 +172,8 @@ class Products(Damped):
     the rows made anew for every one.
     """
 
-    def __init__(self, chunks: Chunks, size: int, start: Tensor | None) -> None:
-        self._chunks, self._size = chunks, size
+    def __init__(self, chunks: Chunks, size: int, start: Tensor | None, ranks: Ranks = ALONE) -> None:
+        self._chunks, self._size, self._ranks = chunks, size, ranks
         self.right = torch.cat([r for r, _ in chunks()])
         self.top = _largest(self._square, self._back(self.right) if start is None else start, 3)
 
@@ -168,14 +181,14 @@ class Products(Damped):
         total = torch.zeros_like(v)
         for _, j in self._chunks():
             total += j.T @ (j @ v)
-        return total
+        return self._ranks.sum(total)
 
     def _back(self, right: Tensor) -> Tensor:
         total, done = right.new_zeros(self._size), 0
         for r, j in self._chunks():
             total += j.T @ right[done : done + len(r)]
             done += len(r)
-        return total
+        return self._ranks.sum(total)
 
     def solve(self, mu: float) -> Tensor:
         """The step."""

@@ -14,6 +14,7 @@ from ..conditions import Constraint
 from ..jet import Linearization, Plan
 from ..memory import Chunks
 from ..model import Model
+from ..parallel import Ranks
 from ..points import Points
 from ..system import System
 from .linearized import Raw, last_layer, linearized
@@ -25,11 +26,15 @@ CHUNK = 2**18
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The rows of one part of one constraint: ``matrix`` ``(rows, unknowns)``, ``right`` ``(rows,)``."""
+    """The rows of one part of one constraint: ``matrix`` ``(rows, unknowns)``, ``right`` ``(rows,)``.
+
+    ``total``: how many rows all processes have.
+    """
 
     constraint: Constraint
     matrix: Tensor
     right: Tensor
+    total: int
 
 
 class Features(Protocol):
@@ -73,7 +78,8 @@ class ConstraintRows:
     """The rows of all parts of one constraint, made when they are asked for.
 
     ``groups``: of every matched set, field and half, the coefficients ``(parts, n, channels)`` of its derivatives;
-    ``right`` ``(n, parts)``; ``model``: whose features the columns are; ``shape``: parts, points and unknowns.
+    ``right`` ``(n, parts)``; ``model``: whose features the columns are; ``shape``: parts, points and unknowns. Of
+    several processes each has the points of its share, ``total`` together, and one alone keeps a row that is a mean's.
     """
 
     constraint: Constraint
@@ -83,6 +89,8 @@ class ConstraintRows:
     right: Tensor
     model: Model
     shape: tuple[int, int, int]
+    total: int
+    kept: bool
 
     def matrix(self, cut: slice) -> Tensor:
         """``(parts, rows, unknowns)`` at some of the points, not averaged yet."""
@@ -119,7 +127,9 @@ class Design:
 
     constraints: list[ConstraintRows]
     whole: bool
-    fields: int = 1
+    ranks: Ranks
+    dtype: torch.dtype
+    fields: int
 
     @property
     def unknowns(self) -> int:
@@ -128,9 +138,9 @@ class Design:
 
     @property
     def lengths(self) -> list[int]:
-        """The number of rows of every block."""
+        """The number of rows of every block, those of all processes."""
         return [
-            1 if rows.constraint.reduce == "mean" else rows.shape[1]
+            1 if rows.constraint.reduce == "mean" else rows.total
             for rows in self.constraints
             for _ in range(rows.shape[0])
         ]
@@ -139,12 +149,6 @@ class Design:
     def kinds(self) -> list[Constraint]:
         """The constraint of every block."""
         return [rows.constraint for rows in self.constraints for _ in range(rows.shape[0])]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the rows."""
-        kinds = [kind.dtype for rows in self.constraints for kind in rows.groups.values()]
-        return torch.complex128 if any(kind.is_complex for kind in kinds) else torch.float64
 
     @property
     def device(self) -> torch.device:
@@ -164,7 +168,10 @@ class Design:
             for matrix, right in zip(rows.matrix(slice(None)), rows.right.T, strict=True):
                 if rows.constraint.reduce == "mean":
                     matrix, right = matrix.mean(0, keepdim=True), right.mean(0, keepdim=True)
-                found.append(Block(rows.constraint, matrix, right))
+                if not rows.kept:
+                    matrix, right = matrix[:0], right[:0]
+                total = 1 if rows.constraint.reduce == "mean" else rows.total
+                found.append(Block(rows.constraint, matrix, right, total))
         return found
 
     @torch.no_grad()
@@ -177,6 +184,8 @@ class Design:
         for rows in self.constraints:
             of = slice(done, done + rows.shape[0])
             done = of.stop
+            if not rows.kept:
+                continue
             if rows.constraint.reduce == "mean":
                 total = torch.stack(list(chunks.over(rows.shape[1], partial(_summed, rows)))).sum(0)
                 yield work(of, total[:, None] / rows.shape[1], rows.right.mean(0)[:, None])
@@ -194,20 +203,23 @@ def _worked(rows: ConstraintRows, of: slice, work: Callable[[slice, Tensor, Tens
 
 @torch.no_grad()
 def design(
-    system: System,
-    points: dict[str, list[Points]],
-    model: Model,
-    basis: Model | None = None,
+    system: System, points: dict[str, list[Points]], model: Model, basis: Model | None = None,
     some: list[Constraint] | None = None,
-) -> Design:
+) -> Design:  # fmt: skip
     """The system of a model's last layer, of ``some`` constraints or all. ``basis``: see ``assemble``."""
     model.refresh()
-    some = system.constraints if some is None else some
-    found = [(c, *linearized(system, c, points[c.name], model, basis is not None)) for c in some]
+    ranks, some = system.ranks, some or system.constraints
+    mine = {c.name: ranks.rows(points[c.name], c.reduce == "mean") for c in some}
+    found = [(c, *linearized(system, c, mine[c.name][0], model, basis is not None)) for c in some]
     whole = model.complex_valued and all(lin.complex_blocks() is not None for _, _, lin, _ in found)
-    over = basis or model
-    rows = [_rows(c, plan, lin, raw, points[c.name], over, whole) for c, plan, lin, raw in found]
-    return Design(rows, whole, len(model.fields))
+    whole = ranks.every(whole)
+    over, stated = basis or model, list[ConstraintRows]()
+    for c, plan, lin, raw in found:
+        at, kept = mine[c.name]
+        stated.append(_rows(c, plan, lin, raw, at, over, whole, len(points[c.name][0]), kept))
+    kinds = [kind.dtype for rows in stated for kind in rows.groups.values()]
+    real = ranks.every(not any(kind.is_complex for kind in kinds))
+    return Design(stated, whole, ranks, torch.float64 if real else torch.complex128, len(model.fields))
 
 
 def assemble(
@@ -223,8 +235,9 @@ def assemble(
 
 
 def _rows(
-    c: Constraint, plan: Plan, lin: Linearization, raw: Raw, points: list[Points], model: Model, whole: bool
-) -> ConstraintRows:
+    c: Constraint, plan: Plan, lin: Linearization, raw: Raw, points: list[Points], model: Model, whole: bool,
+    total: int, kept: bool,
+) -> ConstraintRows:  # fmt: skip
     coefficients, values, columns = lin.coefficients, lin.values, lin.columns
     if whole:
         blocks = lin.complex_blocks()
@@ -250,7 +263,7 @@ def _rows(
         fixed[0] = 0.0 if imaginary else model.offset[field]
         known = known + torch.einsum("rnk,kn->nr", by_key.to(u.dtype), u - fixed)
     unknowns = halves * len(model.fields) * (layer.in_features + (layer.bias is not None))
-    return ConstraintRows(c, plan, points, groups, known - values, model, (parts, n, unknowns))
+    return ConstraintRows(c, plan, points, groups, known - values, model, (parts, n, unknowns), total, kept)
 
 
 def put(model: Model, unknowns: Tensor, whole: bool) -> None:

@@ -154,7 +154,7 @@ class Descent:
         self.runs = [Run(theta, theta) for theta in starts]
         self.held.at(own)
 
-    def advance(self, number: int) -> Tensor:
+    def advance(self, number: int, end: float) -> Tensor:
         """One step of one start; the loss before it."""
         trials = TRIAL * len(self.runs) if len(self.runs) > 1 else 0
         if trials and number >= trials:
@@ -171,9 +171,10 @@ class Descent:
 
     def _step(self, run: Run) -> float:
         rows = Rows(self.objective, self.objective.points)
-        count = len(rows.at(run.theta))
-        problem = damped(rows.chunks, count, rows.size)
-        loss = float(problem.right.square().sum())
+        ranks = self.objective.system.ranks
+        count = int(ranks.sum(torch.tensor(len(rows.at(run.theta)))))
+        problem = damped(rows.chunks, count, rows.size, ranks=ranks)
+        loss = rows.total(problem.right)
         if not (math.isfinite(loss) and math.isfinite(problem.top)):
             raise ResidualError(
                 "The residual or its derivative by the weights is NaN or infinite where Gauss-Newton starts: look for "
@@ -191,7 +192,7 @@ class Descent:
                 run.mu /= EASIER
                 break
             run.mu *= HARDER
-        held = float(self.held.at(run.theta).square().sum())
+        held = self.held.total(self.held.at(run.theta))
         if held < run.held:
             run.held, run.best = held, run.theta
         run.fell.append(run.held)
@@ -218,7 +219,7 @@ def _bent(rows: Rows, problem: Damped, theta: Tensor, mu: float) -> tuple[float,
     length, best, to = float(d.norm()), math.inf, theta
     for number in range(CORRECTIONS + 1):
         there = rows.at(theta + d)
-        size = float(there.square().sum())
+        size = rows.total(there)
         if size < best:
             best, to = size, theta + d
         if number == CORRECTIONS or not math.isfinite(size) or (number > 1 and size > best):

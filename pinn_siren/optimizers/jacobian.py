@@ -38,7 +38,8 @@ class Rows:
 
     ``points``: of every constraint. Each part of a residual is divided by its size and the field's amplitude, as in
     ``Objective``, and by the root of the number of points; complex ones are split into real and imaginary parts. A
-    constraint on a mean is one row a part. ``parameters``: those that the rows are differentiated by.
+    constraint on a mean is one row a part. Each process has the rows of its share. ``parameters``: those that the rows
+    are differentiated by.
 
     Raises ``UsageError`` where a parameter cannot be reached: one of an ansatz, an unknown, or a complex one.
     """
@@ -79,27 +80,26 @@ class Rows:
     @torch.no_grad()
     def values(self) -> Tensor:
         """``(rows,)``: the vector at the network as it is."""
-        system, found = self.objective.system, []
-        for c in system.constraints:
-            parts = system.parts(c, self.points[c.name], self.objective.model)
+        system, found = self.objective.system, [self.objective.model.center.new_zeros(0)]
+        for c, points, total in self._own():
+            parts = system.share_of_parts(c, points, self.objective.model)
             split = [half for p in parts for half in ((p.real, p.imag) if p.is_complex() else (p,))]
             numbers = [i for i, p in enumerate(parts) for _ in range(1 + p.is_complex())]
-            rows = torch.stack(split, dim=1) * self._factors(c, numbers, len(split[0]))
+            rows = torch.stack(split, dim=1) * self._factors(c, numbers, total)
             found.append((rows.mean(0) if c.reduce == "mean" else rows).reshape(-1))
         return torch.cat(found)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The vector ``(n,)`` and its derivative ``(n, P)``, some rows at a time, in order."""
         system, model = self.objective.system, self.objective.model
-        for c in system.constraints:
-            points = self.points[c.name]
+        for c, points, total in self._own():
             whole = len(points[0])
             step = max(1, CHUNK // self.size)
             parts: list[tuple[Tensor, Tensor]] = []
             for start in range(0, whole, step):
                 cut = [p[start : start + step] for p in points]
                 values, slopes, numbers = point_rows(system, c, cut, model, self.parameters)
-                factors = self._factors(c, numbers, whole)
+                factors = self._factors(c, numbers, total)
                 values, slopes = values * factors, slopes.mul_(factors[:, None])
                 if c.reduce == "mean":
                     parts.append((values.sum(0) / whole, slopes.sum(0) / whole))
@@ -107,6 +107,18 @@ class Rows:
                     yield values.reshape(-1), slopes.reshape(-1, self.size)
             if parts:
                 yield torch.stack([v for v, _ in parts]).sum(0), torch.stack([s for _, s in parts]).sum(0)
+
+    def total(self, rows: Tensor) -> float:
+        """``|r|^2`` of the rows of all processes."""
+        return self.objective.system.ranks.total(rows)
+
+    def _own(self) -> Iterator[tuple[Constraint, list[Points], int]]:
+        """The constraints of which this process has rows, its points, and how many all have."""
+        for c in self.objective.system.constraints:
+            points = self.points[c.name]
+            mine, kept = self.objective.system.ranks.rows(points, c.reduce == "mean")
+            if kept:
+                yield c, mine, len(points[0])
 
     def _factors(self, c: Constraint, numbers: list[int] | tuple[int, ...], n: int) -> Tensor:
         objective = self.objective

@@ -52,7 +52,7 @@ class LBFGS(Stage):
             last["at"] = here
             return last["loss"]
 
-        def step(number: int) -> Tensor:
+        def step(number: int, end: float) -> Tensor:
             return torch.as_tensor(optimizer.step(closure))
 
         return Update(step, optimizer)

@@ -60,7 +60,7 @@ class LeastSquares(Stage):
         objective.points = collocation(objective.system, width, objective.sampler.generator)
         solver = LastLayer(objective.system, model, objective.points, gram=self.gram)
 
-        def step(number: int) -> Tensor:
+        def step(number: int, end: float) -> Tensor:
             solver.step()
             with torch.no_grad():
                 terms = objective.terms()
@@ -150,16 +150,15 @@ class LastLayer:
         known = [c for c in self.system.constraints if c.first]
         if known and not self.linear:
             found = design(self.system, self.points, self.model, some=known)
-            held = Held(found, self.weigh or weigh)
-            put(self.model, solve(held.matrix, held.right, START), found.whole)
+            put(self.model, Held(found, self.weigh or weigh).solve(START), found.whole)
 
     def _solved(self, found: Design) -> tuple[Weighted, Tensor | None]:
         """The weighted system and its solution, ``None`` where a number is not finite."""
-        if self.weigh is not None or (self.chunks is None and fits(found)):
+        if self.weigh is not None or (self.chunks is None and self.system.ranks.every(fits(found))):
             try:
                 return _held(found, self.weigh or weigh)
             except (MemoryError, RuntimeError) as error:
-                if self.weigh is not None or not ran_out(error):
+                if self.weigh is not None or self.system.ranks.size > 1 or not ran_out(error):
                     raise
             say_streamed(found)
         self.chunks = self.chunks or chunks_of(found)
@@ -179,10 +178,15 @@ class LastLayer:
 
     @torch.no_grad()
     def _parts(self, c: Constraint) -> list[Tensor]:
-        points = self.points[c.name]
+        ranks, n = self.system.ranks, len(self.points[c.name][0])
+        points = ranks.own(self.points[c.name])
         chunks = self.chunks or Chunks(f"points of {c.name!r}", len(points[0]))
-        some = list(chunks.over(len(points[0]), lambda cut: self.system.parts(c, [p[cut] for p in points], self.model)))
-        parts = [torch.cat(pieces) for pieces in zip(*some, strict=True)]
+
+        def work(cut: slice) -> tuple[Tensor, ...]:
+            return self.system.share_of_parts(c, [p[cut] for p in points], self.model)
+
+        some = list(chunks.over(len(points[0]), work))
+        parts = [ranks.gathered(torch.cat(pieces), n) for pieces in zip(*some, strict=True)]
         return [part.mean(0, keepdim=True) if c.reduce == "mean" else part for part in parts]
 
     def unknowns(self) -> Tensor:
@@ -215,7 +219,7 @@ def collocation(system: System, width: int, generator: torch.Generator) -> dict[
 
 def weigh(blocks: list[Block], scales: list[float]) -> list[float]:
     """The factors of blocks: 1 over the root mean square of their rows, more beside the equation."""
-    return [factor(b.constraint, len(b.matrix), scale) for b, scale in zip(blocks, scales, strict=True)]
+    return [factor(b.constraint, b.total, scale) for b, scale in zip(blocks, scales, strict=True)]
 
 
 def factor(constraint: Constraint, rows: int, scale: float) -> float:

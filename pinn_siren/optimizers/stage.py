@@ -16,9 +16,10 @@ from ..loss import Objective
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """``advance(number)``: one update of the network, given the step's number; returns the loss before it."""
+    """``advance(number, end)``: one update of the network, given the step's number and how many steps there will be,
+    as far as is known; returns the loss before it."""
 
-    advance: Callable[[int], Tensor]
+    advance: Callable[[int, float], Tensor]
     optimizer: torch.optim.Optimizer | None
 
     @property

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..conditions import Constraint
 from ..memory import Chunks, allowed_bytes
 from .by_gram import solve_gram
-from .by_qr import solve, solve_swept
+from .by_qr import RIDGE, beside, solve_apart, solve_swept
 from .design import Block, Design
 
 HELD, STREAMED, TRIANGLES = 4, 6, 6
@@ -46,23 +46,31 @@ class Weighted(ABC):
 
 
 class Held(Weighted):
-    """``matrix`` and ``right`` of all rows."""
+    """``matrix`` and ``right`` of all rows; of several processes' rows the triangles, which have the same squares."""
 
     def __init__(self, design: Design, weigh: Callable[[list[Block], list[float]], list[float]]) -> None:
         blocks = design.blocks()
-        self.scales = [float(b.matrix.abs().square().mean().sqrt()) or 1.0 for b in blocks]
+        self._ranks, self._fields = design.ranks, design.fields
+        ranks = design.ranks
+        self.scales = [math.sqrt(ranks.total(b.matrix) / (b.total * design.unknowns)) or 1.0 for b in blocks]
         self.weights = weigh(blocks, self.scales)
         self.matrix = torch.cat([b.matrix.mul_(w) for b, w in zip(blocks, self.weights, strict=True)])
         self.right = torch.cat([b.right * w for b, w in zip(blocks, self.weights, strict=True)])
+        self._finite = ranks.every(bool(torch.isfinite(self.matrix).all() and torch.isfinite(self.right).all()))
+        if ranks.size > 1 and self._finite:
+            split, n = design.whole and not design.dtype.is_complex, design.unknowns
+            both = ranks.triangle(beside(self.matrix.to(design.dtype), self.right))
+            self.matrix = both[:, :n]
+            self.right = torch.complex(both[:, n], both[:, n + 1]) if split else both[:, n]
 
     @property
     def finite(self) -> bool:
         """Whether every number is."""
-        return bool(torch.isfinite(self.matrix).all() and torch.isfinite(self.right).all())
+        return self._finite
 
-    def solve(self) -> Tensor:
-        """By one QR."""
-        found = solve(self.matrix, self.right)
+    def solve(self, ridge: float = RIDGE) -> Tensor:
+        """By one QR, or one a field where these are apart."""
+        found = self._ranks.from_first(solve_apart(self.matrix, self.right, self._fields, ridge))
         self.matrix = self.matrix.to(found.dtype)
         return found
 
@@ -89,7 +97,9 @@ class Streamed(Weighted):
         for blocks, found, finite in design.sweep(chunks, measure):
             self._finite = self._finite and finite and all(map(math.isfinite, found))
             squares[blocks] = [a + b for a, b in zip(squares[blocks], found, strict=True)]
-        lengths = design.lengths
+        ranks, lengths = design.ranks, design.lengths
+        self._finite = ranks.every(self._finite)
+        squares = ranks.sum(torch.tensor(squares, dtype=torch.float64)).tolist()
         self.scales = [math.sqrt(s / (n * design.unknowns)) or 1.0 for s, n in zip(squares, lengths, strict=True)]
         self.weights = list(map(factor, design.kinds, lengths, self.scales))
 
@@ -101,7 +111,10 @@ class Streamed(Weighted):
     def solve(self) -> Tensor:
         """By a triangle, or Gram matrices, that take up some rows after others."""
         split = self.design.whole and not self.design.dtype.is_complex
-        return (solve_gram if self.gram else solve_swept)(self._sweep, self.design.unknowns, split)
+        ranks, n = self.design.ranks, self.design.unknowns
+        if self.gram:
+            return ranks.from_first(solve_gram(self._sweep, n, split, ranks=ranks))
+        return ranks.from_first(solve_swept(self._sweep, n, split, ranks))
 
     def misfits(self, *unknowns: Tensor) -> list[float]:
         """``|A x - b|`` for several ``x``, in one pass."""
@@ -109,7 +122,8 @@ class Streamed(Weighted):
         def work(matrix: Tensor, right: Tensor) -> list[float]:
             return [float((matrix.to(x.dtype) @ x - right).abs().square().sum()) for x in unknowns]
 
-        return [math.sqrt(sum(parts)) for parts in zip(*self._sweep(work), strict=True)]
+        squares = [sum(parts) for parts in zip(*self._sweep(work), strict=True)]
+        return self.design.ranks.sum(torch.tensor(squares, dtype=torch.float64)).sqrt().tolist()
 
     def _sweep(self, work: Callable[[Tensor, Tensor], T]) -> Iterator[T]:
         kind = self.design.dtype

@@ -20,9 +20,11 @@ from .linearized import coefficients, stated
 ERROR = {"S": 4e-8, "M": 7e-10, "L": 1.5e-11}
 """The measured relative error of patches ``ACROSS`` radians wide; it falls with the width to the power ``POWER``."""
 LADDER: dict[Basis, tuple[str, ...]] = {
-    "sine": ("S", "M", "L"), "chebyshev": ("chebyshev 12", "chebyshev 14", "chebyshev 17"),
+    "sine": ("S", "M", "L"), "chebyshev": ("chebyshev 13", "chebyshev 16", "chebyshev 19"),
 }  # fmt: skip
-"""The sizes of a basis that stand for each other."""
+"""The sizes of each basis, about as many functions in each."""
+FLOOR = {"S": 3e-10, "M": 1e-11, "L": 0.0}
+"""Residuals of a size do not fall below this, however small the patches."""
 ACROSS, POWER = 5.0, 15.0
 COST = {"S": 1.0, "M": 2.0, "L": 4.0}
 DEGREE = {"S": 14, "M": 17, "L": 20}
@@ -62,7 +64,7 @@ def choose(problem: Problem, tolerance: float, profile: Profile | None = None, b
     made = []
     for (size, error), name in zip(ERROR.items(), LADDER[basis], strict=True):
         radians = ACROSS * min(1.6, (aim / error) ** (1 / POWER))
-        if radians > 0.4 * ACROSS:
+        if radians > 0.4 * ACROSS and aim >= FLOOR[size]:
             found = {a: _breaks(profile, a, radians, DEGREE[size], aim) for a in problem.domain.axes}
             decomposition = Decomposition({a: ends for a, (ends, _) in found.items()})
             rough = any(rough for _, rough in found.values())

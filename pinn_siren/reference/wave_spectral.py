@@ -17,7 +17,7 @@ from ..points import TIME
 from .boundary import assign, periodic_axes, prescribe, sided
 from .convergence import judged
 from .grid import GridSolution, Reference
-from .lines import Real, space_dimensions
+from .lines import Grid, Line, Real, space_dimensions
 from .spectral import SpectralLine, spectral_grid
 from .stencil import laplacian, positive, real
 from .wave import _initial, _real, _refuse_unsteady, _sides
@@ -31,6 +31,8 @@ MOST_ELEMENTS = {1: 100, 2: 30, 3: 6}
 CELLS = 8
 """Cells of the finite differences' grid that an element stands for."""
 MOST_STEPS = 20_000
+RESOLVED, PROBED = 1e-7, 64
+"""How well the elements represent the data, relative to the largest value, and at how many points an axis."""
 
 
 def spectral_wave(
@@ -49,25 +51,25 @@ def spectral_wave(
     stable; in time the method of Dormand and Prince of order 8 with its step control (Hairer, Norsett and Wanner 1993,
     doi 10.1007/978-3-540-78862-1). Errors fall exponentially with the degree as long as all is smooth.
 
-    ``cells``: of the uniform grid, in space and time, that all three are shown on; eight cells make an element. Raises
-    like ``solve_wave``; ``NoReferenceError`` where too many steps are needed.
+    ``cells``: of the uniform grid, in space and time, that all three are shown on; at most eight cells make an element,
+    and as many are taken as represent the initial state. Raises like ``solve_wave``;
+    ``NoReferenceError`` where too many steps are needed.
     """
     began = time.perf_counter()
-    levels = [_solve(domain, speed, source, conditions, cells, output, degree) for degree in DEGREES]
+    elements = _elements(domain, conditions, cells)
+    levels = [_solve(domain, speed, source, conditions, cells, output, degree, elements) for degree in DEGREES]
     coarse, middle, fine = levels
     return judged((coarse, middle, fine), METHOD, math.inf, time.perf_counter() - began)
 
 
 def _solve(
     domain: Box, speed: Coefficient, source: Coefficient, conditions: Sequence[ConditionBase],
-    cells: Mapping[str, int], output: str, degree: int,
+    cells: Mapping[str, int], output: str, degree: int, elements: dict[str, int],
 ) -> GridSolution:  # fmt: skip
     space_dimensions(domain, "wave", time=True)
     sides = sided(conditions, output, "wave", (Boundary, Absorbing, Periodic, Initial))
     initial = _initial(conditions)
     first, last = domain.bounds[TIME]
-    most = MOST_ELEMENTS[len(domain.space_axes)]
-    elements = {a: min(most, max(2, -(-cells[a] // CELLS))) for a in domain.space_axes}
     grid = spectral_grid(domain, elements, degree, periodic_axes(domain, conditions))
     fixed, flux = assign(grid, domain, sides, first)
     _refuse_unsteady(grid, speed, flux, (first, last))
@@ -119,14 +121,40 @@ def _solve(
             found[next_time] = _whole(dense(at), free, held, fixed_now)
             next_time += 1
     shown = {a: np.linspace(*domain.bounds[a], cells[a] + 1) for a in domain.space_axes}
-    field = found.reshape(len(times), *grid.shape)
-    for i, line in enumerate(grid.lines):
-        assert isinstance(line, SpectralLine)
-        moved = np.moveaxis(field, i + 1, 0)
-        onto = line.interpolation(shown[line.name]) @ moved.reshape(moved.shape[0], -1)
-        field = np.moveaxis(onto.reshape(-1, *moved.shape[1:]), 0, i + 1)
+    field = _interpolated(found.reshape(len(times), *grid.shape), grid, shown, 1)
     field = np.moveaxis(field, 0, domain.axes.index(TIME))
     return GridSolution({a: times if a == TIME else shown[a] for a in domain.axes}, {output: field})
+
+
+def _elements(domain: Box, conditions: Sequence[ConditionBase], cells: Mapping[str, int]) -> dict[str, int]:
+    """So many elements an axis that the middle degree takes the initial state to ``RESOLVED``."""
+    space_dimensions(domain, "wave", time=True)
+    most, initial = MOST_ELEMENTS[len(domain.space_axes)], _initial(conditions)
+    shown = Grid(domain.axes, tuple(Line(a, np.linspace(*domain.bounds[a], PROBED), np.ones(PROBED - 1), False, 2)
+                                    for a in domain.space_axes))  # fmt: skip
+    elements = {a: min(most, max(2, -(-cells[a] // CELLS))) for a in domain.space_axes}
+    while True:
+        grid = spectral_grid(domain, elements, DEGREES[1], frozenset())
+        worst = 0.0
+        for what in (initial.value, initial.rate):
+            assert what is not None
+            here, there = (real(what, g.points(domain.bounds[TIME][0]), "data") for g in (grid, shown))
+            onto = _interpolated(here.reshape(grid.shape), grid, {line.name: line.nodes for line in shown.lines}, 0)
+            size = float(np.abs(there).max())
+            worst = max(worst, float(np.abs(onto.ravel() - there).max()) / size if size else 0.0)
+        if worst <= RESOLVED or min(elements.values()) == most:
+            return elements
+        elements = {a: min(most, -(-3 * n // 2)) for a, n in elements.items()}
+
+
+def _interpolated(field: Real, grid: Grid, shown: Mapping[str, Real], first: int) -> Real:
+    """A field on the elements' nodes, its axes from the ``first`` on, at the nodes of another tensor grid."""
+    for i, line in enumerate(grid.lines):
+        assert isinstance(line, SpectralLine)
+        moved = np.moveaxis(field, i + first, 0)
+        onto = line.interpolation(shown[line.name]) @ moved.reshape(moved.shape[0], -1)
+        field = np.moveaxis(onto.reshape(-1, *moved.shape[1:]), 0, i + first)
+    return field
 
 
 def _whole(state: Real, free: np.ndarray, held: np.ndarray, prescribed: Real) -> Real:

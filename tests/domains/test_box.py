@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pinn_siren import Box, Sampler
-from pinn_siren.domains.sampling import allot
+from pinn_siren.domains.sampling import allot, shifted
 from pinn_siren.errors import ProblemError, UsageError
 
 BOXES = [
@@ -290,3 +290,15 @@ def test_no_first_time_without_time():
 def test_an_unknown_side():
     with pytest.raises(ProblemError, match=r"'top' is no side of .* its sides are left, right"):
         Box(x=(0, 1)).side("top")
+
+
+def test_points_of_a_device_are_a_net_that_the_seed_shifts():
+    generator = torch.Generator().manual_seed(71)
+    one, two = shifted(256, 2, generator), shifted(256, 2, generator)
+    assert not torch.equal(one, two) and torch.equal(one, shifted(256, 2, torch.Generator().manual_seed(71)))
+    for points in (one, two):
+        assert bool(((points > 0) & (points < 1)).all())
+        # A (0, 8, 2)-net: every box of 2^-i by 2^-(8-i) holds one point.
+        for i in range(9):
+            cell = (points[:, 0] * 2**i).long() * 2 ** (8 - i) + (points[:, 1] * 2 ** (8 - i)).long()
+            assert len(cell.unique()) == 256

@@ -19,9 +19,10 @@ from pinn_siren import (
     Wave,
     solve_reference,
 )
-from pinn_siren.errors import ProblemError
+from pinn_siren.errors import NoReferenceError, ProblemError
 from pinn_siren.reference import solve_wave
 from pinn_siren.reference.spectral import spectral_grid
+from pinn_siren.reference.wave_fourier import fourier_wave
 from pinn_siren.reference.wave_spectral import spectral_wave
 
 LINE = Box(x=(-1, 1), t=(0, 1.5))
@@ -111,3 +112,36 @@ def test_a_jump_between_nodes_has_no_narrow_bar() -> None:
 def test_what_is_missing_is_said() -> None:
     with pytest.raises(ProblemError, match="initial"):
         spectral_wave(LINE, speed=1, source=0, conditions=[Dirichlet(0)], cells={"x": 8, "t": 8})
+
+
+FOURIER = {
+    "fixed and free": (
+        Box(x=(0, 1), t=(0, 3)), [Dirichlet(0, on="left"), Neumann(0, on="right")],
+        lambda p: torch.sin(1.5 * torch.pi * p.x) * torch.cos(1.5 * torch.pi * p.t),
+    ),
+    "free and fixed": (
+        Box(x=(0, 1), t=(0, 3)), [Neumann(0, on="left"), Dirichlet(0, on="right")],
+        lambda p: torch.cos(2.5 * torch.pi * p.x) * torch.cos(2.5 * torch.pi * p.t),
+    ),
+    "in between": (LINE, [Absorbing()], lambda p: sum(torch.exp(-400 * (p.x + s * p.t) ** 2) for s in (1, -1)) / 2),
+    "periodic": (
+        Box(t=(0, 0.5), x=(0, 1), y=(0, 1)), [Periodic("x"), Neumann(0, on="bottom"), Neumann(0, on="top")],
+        standing,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOURIER)
+def test_fourier_series_against_exact_solutions(name: str) -> None:
+    domain, sides, exact = FOURIER[name]
+    if name == "in between":
+        domain = Box(x=(-1, 1), t=(0, 0.7))
+    cells = dict.fromkeys(domain.axes, 20)
+    reference = fourier_wave(domain, speed=1.0, source=0.0, conditions=[*sides, Initial(exact, 0)], cells=cells)
+    assert relative_l2(reference.finest, exact) <= max(reference.bar, 1e-12) <= 1e-9
+
+
+def test_fourier_series_stop_where_a_wave_has_reached_an_absorbing_side() -> None:
+    conditions = [Absorbing(), Initial(lambda p: torch.exp(-400 * p.x**2), 0)]
+    with pytest.raises(NoReferenceError, match="reached"):
+        fourier_wave(LINE, speed=1.0, source=0.0, conditions=conditions, cells={"x": 20, "t": 4})

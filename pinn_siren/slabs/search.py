@@ -1,0 +1,289 @@
+"""How many patches and slabs a wave needs, and the network that they make: least squares that marches in time."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..ansatz.derive import BuiltIn
+from ..build import build_model
+from ..domains import Sampler
+from ..errors import PinnSirenError
+from ..loop import End
+from ..points import TIME
+from ..problem import Problem
+from ..scales import Scales
+from ..slabwork import Slabwork
+from .basis import Size, chebyshev, grid, spatial, spatial_values
+from .geometry import Patches
+from .march import FRESH, Cut, March, Slab
+from .statement import NotCoveredError, Statement, read
+
+SIZES = {
+    (1, True): Size(60, 12.0, 40),
+    (2, True): Size(300, 11.0, 26),
+    (1, False): Size(60, 8.0, 36, levels=8, inner=30, cut=1e-9),
+    (2, False): Size(200, 5.0, 20, levels=4, inner=14, reach=1.35, cut=1e-8),
+}
+"""By the number of space axes, and whether the features satisfy the equation: the medium is constant."""
+FEWEST, FINER, COARSER = 3, 1.25, 0.7
+"""Patches along the longest side at first; the factors from one number to the next, and to the attempt that tells how
+errors follow from jumps."""
+MOST = 4e7
+"""Numbers that a network holds at most."""
+SEEN = 1000
+CAUTION, WORSE, LEAST_RATIO = 2.0, 3.0, 0.05
+"""The error estimate: twice the misfit times the ratio of error to misfit of a worse attempt, not below the least."""
+START = 0.2
+"""Of the tolerance over the square root of the slabs: what the patches may leave of the initial state."""
+GROWN = 100.0
+"""An attempt whose jumps grow by this much, and above the tolerance, is not stable."""
+PER_VOLUME, LARGE = 0.3, 100
+"""Features of one layer for every cubed radian of bandwidth, and how many of them slabs are faster than."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """One march: ``misfit``: the jumps and residuals of all slabs added up, in units of the field; ``values``: the
+    field at points inside; ``at``: seconds since the search began."""
+
+    cut: Cut
+    march: March
+    network: Slabwork
+    misfit: float
+    values: Tensor
+    at: float
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best attempt, an estimate of its relative L2 error, and why the search ended.
+
+    ``points``: the number of points of every constraint; ``history``: a row an attempt, its loss the squared misfit.
+    """
+
+    network: Slabwork
+    estimate: float
+    end: End
+    reason: str
+    attempts: int
+    seconds: float
+    points: dict[str, int]
+    history: dict[str, list[float]]
+
+
+def search(problem: Problem, scales: Scales, tolerance: float, seed: int, deadline: float) -> Found | None:
+    """Slabs for a problem, or None where they do not cover it.
+
+    The number of patches is the smallest whose functions take the initial state to a part of the tolerance; an attempt
+    with fewer tells how errors follow from jumps. Then patches are added until the estimate is at most ``tolerance``,
+    the ``deadline`` (of ``time.perf_counter``) has passed, or nothing is gained. ``exact`` is never looked at.
+    """
+    try:
+        statement = read(problem)
+    except NotCoveredError:
+        return None
+    return Search(problem, statement, scales, tolerance, seed, deadline).run()
+
+
+def needs_slabs(problem: Problem, scales: Scales) -> bool:
+    """Whether slabs cover a problem for which one layer over the domain would be large."""
+    try:
+        read(problem)
+    except NotCoveredError:
+        return False
+    turns = math.prod(scales.wavenumber[a] * scales.half_width[a] for a in scales.wavenumber)
+    return PER_VOLUME * turns > LARGE
+
+
+@dataclass
+class Search:
+    """Attempts with growing numbers of patches."""
+
+    problem: Problem
+    statement: Statement
+    scales: Scales
+    tolerance: float
+    seed: int
+    deadline: float
+    attempts: list[Attempt] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._started = time.perf_counter()
+        self._inside = self.problem.domain.interior(SEEN, Sampler(torch.Generator().manual_seed(4711)))
+
+    def run(self) -> Found | None:
+        """The best attempt; None where even the first would be too large. Ctrl-C takes the best so far."""
+        try:
+            end = self._refine()
+        except KeyboardInterrupt:
+            if not self.attempts:
+                raise
+            end = "interrupted"
+        return self._found(end) if self.attempts else None
+
+    def _refine(self) -> End:
+        count = self._first()
+        if self._attempt(count * COARSER) is None or self._attempt(count) is None:
+            return "size"
+        failures = 0
+        while True:
+            best = self.best
+            if self.estimate(best) <= self.tolerance:
+                return "tolerance"
+            # The work grows with the number of patches and of slabs.
+            last = self.attempts[-1].at - (self.attempts[-2].at if len(self.attempts) > 1 else 0.0)
+            growth = FINER ** (1 + len(self.statement.axes))
+            if time.perf_counter() + growth * last > self.deadline:
+                return "budget"
+            if failures == 2:
+                return "stalled"
+            count *= FINER
+            made = self._attempt(count)
+            if made is None:
+                return "size"
+            failures = 0 if made.misfit < best.misfit else failures + 1
+
+    def _first(self) -> float:
+        """How many patches along the longest side take the initial state."""
+        count, size = float(FEWEST), float(self._state_size())
+        first, last = self.statement.span
+        while True:
+            cut = self._cut(count)
+            patches = Patches(self.statement, cut.patches)
+            slabs = (last - first) / ((cut.size.reach - 1) * patches.unit)
+            enough = self._left(patches, cut.size) <= START * self.tolerance * size / math.sqrt(max(slabs, 1.0))
+            if enough or slabs * len(patches) * 4 * cut.size.pairs > MOST:
+                return count
+            count = max(count * FINER, count + 1)
+
+    def _left(self, patches: Patches, size: Size) -> float:
+        """What the functions in space leave of the initial state at fresh points, as ``Slab.jump``."""
+        axes = len(patches.half)
+        x = 2 * torch.rand(FRESH, axes, generator=torch.Generator().manual_seed(4712), dtype=torch.float64) - 1
+        data = grid(size.reach * chebyshev(size.nodes), axes)
+        onto = spatial_values(size, self.seed, x) @ spatial(size, axes, self.seed)[1].T
+        (u, v), (u_seen, v_seen) = patches.state(data), patches.state(x)
+        value, rate = onto @ u - u_seen, (onto @ v - v_seen) / size.bandwidth
+        return math.sqrt(float(value.square().mean() + rate.square().mean()))
+
+    def _state_size(self) -> Tensor:
+        p = self.problem.domain.start(SEEN, Sampler(torch.Generator().manual_seed(4711)))
+        u, v = self.statement.state(p.space)
+        wavenumber = max(k for a, k in self.scales.wavenumber.items() if a != TIME)
+        speed = self.statement.speed(p.space).max()
+        size = (u.square().mean() + (v / (wavenumber * speed)).square().mean()).sqrt()
+        return size if float(size) > 0 else torch.ones(())
+
+    def _cut(self, count: float) -> Cut:
+        lengths = self.statement.bounds[:, 1] - self.statement.bounds[:, 0]
+        patches = tuple(max(2, math.ceil(count * float(length / lengths.max()) - 1e-9)) for length in lengths)
+        return Cut(patches, SIZES[len(patches), self.statement.uniform])
+
+    def _attempt(self, count: float) -> Attempt | None:
+        """March once; None where the network would be too large."""
+        march = March(self.statement, self._cut(count), self.seed, self.tolerance)
+        slabs, total, held = list[Slab](), 0.0, 0
+        for slab in march:
+            slabs.append(slab)
+            total += slab.jump
+            held += slab.weights.numel()
+            if held > MOST:
+                return None
+            if not math.isfinite(slab.jump) or slab.jump > max(GROWN * slabs[0].jump, slab.rms):
+                total = math.inf
+                break
+        size = math.sqrt(sum(s.rms**2 for s in slabs) / len(slabs)) or 1.0
+        misfit = total / size
+        network = self._network(march, slabs)
+        model = build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(None))
+        with torch.no_grad():
+            values = model(self._inside)
+        if not bool(torch.isfinite(values).all()):
+            misfit, values = math.inf, torch.zeros_like(values)
+        made = Attempt(march.cut, march, network, misfit, values, time.perf_counter() - self._started)
+        self.attempts.append(made)
+        return made
+
+    def _network(self, march: March, slabs: list[Slab]) -> Slabwork:
+        """The slabs as one network of the model's nondimensional coordinates."""
+        s, axes = self.scales, self.problem.domain.axes
+        bounds = dict(zip(self.statement.axes, self.statement.bounds.tolist(), strict=True))
+        ends = {
+            a: torch.linspace(bounds[a][0], bounds[a][1], n + 1, dtype=torch.float64)
+            for a, n in zip(self.statement.axes, march.cut.patches, strict=True)
+        }
+        first = self.statement.span[0]
+        ends[TIME] = torch.tensor([first, *(slab.end for slab in slabs)], dtype=torch.float64)
+        breaks = [((ends[a] - s.center[a]) / s.half_width[a]).tolist() for a in axes]
+        waves, phases = march.basis.layer()
+        network = Slabwork(breaks, len(phases), sum(len(slab.active) for slab in slabs), dtype=torch.float64)
+        order = [(*self.statement.axes, TIME).index(a) for a in axes]
+        row = torch.full((*march.cut.patches, len(slabs)), -1)
+        stored = 0
+        for number, slab in enumerate(slabs):
+            flat = row[..., number].flatten()
+            flat[slab.active] = torch.arange(stored, stored + len(slab.active))
+            row[..., number] = flat.reshape(march.cut.patches)
+            stored += len(slab.active)
+        network.waves.copy_(waves[:, order])
+        network.phases.copy_(phases)
+        network.row.copy_(row.permute(order).flatten())
+        with torch.no_grad():
+            network.weight.copy_(torch.cat([slab.weights for slab in slabs]) / s.amplitude)
+        return network
+
+    @property
+    def best(self) -> Attempt:
+        """The attempt of the smallest misfit."""
+        return min(self.attempts, key=lambda a: a.misfit)
+
+    def estimate(self, best: Attempt) -> float:
+        """An estimate of the relative L2 error: the misfit times how much larger errors were on the way.
+
+        The misfit adds up every slab's jumps, as errors do that waves carry on. Where no attempt is clearly worse, the
+        largest distance to another one.
+        """
+        size = float(best.values.norm())
+        others = [a for a in self.attempts if a is not best and a.misfit < math.inf]
+        if not others or not math.isfinite(best.misfit) or not size:
+            return 0.0 if best.misfit == 0 else math.inf
+        apart = {id(a): float((a.values - best.values).norm()) / size for a in others}
+        worse = [a for a in others if WORSE * best.misfit <= a.misfit]
+        if not worse:
+            return CAUTION * max(*apart.values(), LEAST_RATIO * best.misfit)
+        ratio = max(apart[id(a)] / a.misfit for a in worse)
+        return CAUTION * max(ratio, LEAST_RATIO) * best.misfit
+
+    def _found(self, end: End) -> Found:
+        best = self.best
+        if not math.isfinite(best.misfit):
+            raise PinnSirenError("No march through the slabs was stable.")
+        error = self.estimate(best)
+        said = {
+            "tolerance": "the tolerance is met",
+            "size": f"more than {MOST:.0e} numbers would be needed",
+            "budget": "the time is spent",
+            "stalled": "more patches gain little",
+            "interrupted": "interrupted, the best slabs kept",
+        }[end]
+        history = {
+            "step": [float(i + 1) for i in range(len(self.attempts))],
+            "seconds": [a.at for a in self.attempts],
+            "loss": [min(a.misfit, 1e150) ** 2 for a in self.attempts],
+        }
+        data = len(best.march.basis.data) * len(best.march.patches)
+        points = {c.name: data for c in self.problem.constraints()}
+        return Found(
+            best.network, error, end,
+            f"{best.march.slabs} slabs of {best.cut} patches of {best.network.width} sine features, {said}, estimated "
+            f"error {error:.1e}",
+            len(self.attempts), time.perf_counter() - self._started, points, history,
+        )  # fmt: skip
+
+
+__all__ = ["Found", "Search", "needs_slabs", "search"]
