@@ -243,7 +243,8 @@ class Problem(metaclass=_Stated):
             a: count if a == TIME else max(4, round(count * (high - low) / longest))
             for a, (low, high) in bounds.items()
         }
-        own = type(self).finite_differences is not Problem.finite_differences and isinstance(self.domain, Box)
+        covered = isinstance(self.domain, Box) or self.cut_method == self.reference_method
+        own = type(self).finite_differences is not Problem.finite_differences and covered
         if resolution is None and self.reference is None and not own:
             from .reference.residual import affordable
 
