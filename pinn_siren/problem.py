@@ -165,6 +165,11 @@ class Problem(metaclass=_Stated):
         alone = self.is_fit and self.ansatz is None
         return alone and all(leaves_constant(c) for c in self.conditions)
 
+    @property
+    def apart(self) -> bool:
+        """Whether no residual joins two fields, so that each is solved for alone."""
+        return False
+
     def slowness(self, p: Points) -> Tensor | None:
         """Of travel times ``|grad u|``, ``(n,)``, which says whether they are first arrivals; None of other fields."""
         return None

@@ -33,6 +33,8 @@ ROUGH = 2
 """Times of this more points are looked at around obstacles: near walls they have no second derivatives."""
 MEDIUM = 2000
 """At how many points the medium's wavenumbers are read."""
+TURN = 9.0
+"""The least wavenumber of times around obstacles, in radians per half the domain's side."""
 AWAY = 0.02
 """On boundaries nearer than this to a surface, in units of the domain's diagonal, rays may come out."""
 
@@ -146,6 +148,11 @@ class Eikonal(Problem):
             parts += [u.value.clamp(max=0.0) * velocity / self._size for u in times]
         return tuple(parts)
 
+    @property
+    def apart(self) -> bool:
+        """Each source, and each branch, has an equation of its own."""
+        return True
+
     def slowness(self, p: Points) -> Tensor:
         """``1 / velocity``, ``(n,)``."""
         return 1 / values(self.velocity, p, "velocity")
@@ -156,7 +163,7 @@ class Eikonal(Problem):
         if not isinstance(self.domain, Box):
             stated += [Constraint("walls", self._on_walls, self._emerging), self._known]
         if isinstance(self.ansatz, Branches):
-            # The edges of branches are jumps that the fields need not follow.
+            # The edges of branches are jumps that the fields need not follow; at walls they turn.
             stated = [replace(c, wavenumbers=self._of_medium) for c in stated]
         if self.surface is None or isinstance(self.ansatz, SurfaceFactor):
             return stated
@@ -173,7 +180,8 @@ class Eikonal(Problem):
     def _of_medium(self) -> dict[str, float]:
         p = self.domain.interior(MEDIUM, Sampler(torch.Generator().manual_seed(1)))
         found = of_points(p.coordinates, values(self.velocity, p, "velocity")[:, None])
-        return dict(zip(self.domain.axes, found, strict=True))
+        least = {a: 2 * TURN / (high - low) for a, (low, high) in self.domain.bounds.items()}
+        return {a: max(k, least[a]) for a, k in zip(self.domain.axes, found, strict=True)}
 
     @cached_property
     def _map(self) -> Roadmap:
@@ -195,13 +203,16 @@ class Eikonal(Problem):
         return [torch.where(on, part, 0.0) for on, part in zip(arrives, parts, strict=True)]
 
     def _inside(self, n: int, sampler: Sampler) -> list[Points]:
-        """Points of the equation: of branches so many that each has its ``n``."""
-        if isinstance(self.ansatz, Branches):
-            n = round(ROUGH * n * len(self.ansatz.points) / max(map(len, self.ansatz.own)))
-        return super()._inside(n, sampler)
+        return super()._inside(self._enough(n), sampler)
 
     def _on_walls(self, n: int, sampler: Sampler) -> list[Points]:
         return [self.domain.boundary(n, sampler)]
+
+    def _enough(self, n: int) -> int:
+        """So many points that each branch has its ``n``, and more of them where it is rough."""
+        if not isinstance(self.ansatz, Branches):
+            return n
+        return round(ROUGH * n * len(self.ansatz.points) / max(map(len, self.ansatz.own)))
 
     def _emerging(self, points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
         """``velocity dT/dn`` where it is negative: n leads out of the domain, and rays would come in."""
