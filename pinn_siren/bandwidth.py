@@ -199,8 +199,8 @@ class Search:
         first = self._first(across)
         best = self.attempt(first, {a: 1.1 * k for a, k in across.items()})
         if best.misfit <= self.tolerance or self._guided:
-            # A worse one to compare with: half the features.
-            self.attempt(first // 4 * 2, best.bandwidth)
+            # A worse one to compare with: fewer features.
+            self.attempt(first // (8 if self._guided else 4) * 2, best.bandwidth)
         rungs: list[Attempt] = []
         while True:
             if SAFETY * self.estimate(best) > self.tolerance:
