@@ -2,7 +2,7 @@
 
 Each source has a field a side of the disk, smooth where its rays arrive; the earliest of the four is shown. So the
 kinks, behind the disk and where the fronts of both sources meet, are met by no function that would have to bend.
-``--tolerance 1e-3`` is what fields that are rough at the wall reach.
+``--method least-squares --tolerance 1e-3``: what sums of sines reach, since fields are rough at the wall.
 """
 
 from pinn_siren import Box, Disk, Eikonal
