@@ -61,6 +61,9 @@ AIM = 10.0
 """The next system is chosen so that its estimate falls this much below the tolerance."""
 STALLED = 6.0
 """Growth is worth it where a doubling lowers the residual by this much, twice in a row."""
+CLEARLY, SLOWLY = 3.0, 1.0
+"""How many times the residual of a worse attempt is that of the best; where the field is rough, as it is where some of
+it is known beforehand, no attempt is much worse than others."""
 CAUTION, LEAST_RATIO = 2.0, 0.1
 """The error estimate: twice the residual times the largest ratio of error to residual met on the way."""
 ITERATIONS = 20
@@ -137,6 +140,7 @@ class Search:
         )
         self._inside = self.problem.domain.interior(FRESH, sampler)
         self._points: dict[int, dict[str, list[Points]]] = {}
+        self._guided = any(c.first for c in self._system.constraints)
         self._linear: bool | None = None
         self._symbol = self._homogeneous()
 
@@ -196,9 +200,9 @@ class Search:
         across = {a: max(LEAST, self.scales.wavenumber[a] * self.scales.half_width[a]) for a in axes}
         first = self._first(across)
         best = self.attempt(first, {a: 1.1 * k for a, k in across.items()})
-        if best.misfit <= self.tolerance:
-            # A worse one to compare with: half the features.
-            self.attempt(first // 4 * 2, best.bandwidth)
+        if best.misfit <= self.tolerance or self._guided:
+            # A worse one to compare with: fewer features.
+            self.attempt(first // (8 if self._guided else 4) * 2, best.bandwidth)
         rungs: list[Attempt] = []
         while True:
             if SAFETY * self.estimate(best) > self.tolerance:
@@ -340,7 +344,8 @@ class Search:
         Of the worse attempts the distance to the best one is known; infinite where there is none.
         """
         size = best.values.norm()
-        worse = [a for a in self.attempts if 3 * best.misfit < a.misfit < math.inf]
+        apart = SLOWLY if self._guided else CLEARLY
+        worse = [a for a in self.attempts if apart * best.misfit < a.misfit < math.inf]
         if not worse or not math.isfinite(best.misfit):
             return math.inf if best.misfit > FLOOR else max(best.misfit, ROUNDING)
         ratio = max(float((a.values - best.values).norm() / size) / a.misfit for a in worse)
@@ -362,8 +367,8 @@ class Search:
 
     @property
     def _unknowns(self) -> int:
-        """Unknowns a feature."""
-        return len(self.problem.fields)
+        """Unknowns a feature, of those that are solved for together."""
+        return 1 if self.problem.apart else len(self.problem.fields)
 
     def _found(self, end: End) -> Found:
         best = self.best

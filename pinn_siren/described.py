@@ -10,7 +10,7 @@ from torch import nn
 
 from .ansatz.hard import HardConditions
 from .domains import Domain, from_configuration
-from .equations import Eikonal, PointSources, SurfaceFactor, SurfaceStart
+from .equations import Branches, Eikonal, PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
 from .networks import rebuild
 from .problem import Problem
@@ -86,6 +86,11 @@ def ansatz_of(described: dict[str, Any] | None) -> Any:
     if described["name"] == "PointSources":
         sources = tuple(tuple(source) for source in arguments["sources"])
         return PointSources(sources, tuple(arguments["slownesses"]))
+    if described["name"] == "Branches":
+        lists = {k: tuple(map(tuple, arguments[k])) for k in ("sources", "points", "own")}
+        return Branches(
+            slownesses=tuple(arguments["slownesses"]), margin=arguments["margin"], late=arguments["late"], **lists
+        )
     if described["name"] == "SurfaceStart":
         return SurfaceStart(tuple(map(tuple, arguments["points"])), arguments["slowness"], arguments["width"])
     if described["name"] == "SurfaceFactor":

@@ -170,6 +170,11 @@ class Problem(metaclass=_Stated):
         alone = self.is_fit and self.ansatz is None
         return alone and all(leaves_constant(c) for c in self.conditions)
 
+    @property
+    def apart(self) -> bool:
+        """Whether no residual joins two fields, so that each is solved for alone."""
+        return False
+
     def slowness(self, p: Points) -> Tensor | None:
         """Of travel times ``|grad u|``, ``(n,)``, which says whether they are first arrivals; None of other fields."""
         return None
@@ -253,7 +258,8 @@ class Problem(metaclass=_Stated):
             a: count if a == TIME else max(4, round(count * (high - low) / longest))
             for a, (low, high) in bounds.items()
         }
-        own = type(self).finite_differences is not Problem.finite_differences and isinstance(self.domain, Box)
+        covered = isinstance(self.domain, Box) or self.cut_method == self.reference_method
+        own = type(self).finite_differences is not Problem.finite_differences and covered
         if resolution is None and self.reference is None and not own:
             from .reference.residual import affordable
 

@@ -1,5 +1,6 @@
 """The eikonal statement around obstacles and from surfaces: what tells the right branch, and what is refused."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pinn_siren import Box, Disk, Eikonal, Points, Polygon, Sampler, Siren, Solution, solve, solve_reference
+from pinn_siren import Box, Disk, Eikonal, Points, Polygon, Sampler, Solution, solve, solve_reference
+from pinn_siren.bandwidth import Search
 from pinn_siren.errors import ProblemError
 from pinn_siren.files import load_problem
 from pinn_siren.jet import lift
 from pinn_siren.problem import record
+from pinn_siren.scales import measure_scales
 
 SQUARE = Box(x=(-1, 1), y=(-1, 1))
 RADIUS, SOURCE = 0.4, (-0.7, 0.1)
@@ -22,9 +25,9 @@ def straight(p: Points) -> Tensor:
     return (p.space - p.space.new_tensor(SOURCE)).norm(dim=1)
 
 
-def around(p: Points) -> Tensor:
+def around(p: Points, source: tuple[float, float] = SOURCE) -> Tensor:
     """Around the disk: straight, or two tangents and an arc."""
-    x, s = p.space, p.space.new_tensor(SOURCE)
+    x, s = p.space, p.space.new_tensor(source)
     ray, r, r0 = x - s, p.space.norm(dim=1).clamp(min=RADIUS), s.norm()
     along = (-(ray @ s) / ray.square().sum(1)).clamp(0, 1)
     free = (s + along[:, None] * ray).norm(dim=1) >= RADIUS
@@ -35,11 +38,13 @@ def around(p: Points) -> Tensor:
 
 
 def part(problem: Eikonal, name: str, field, p: Points | None = None) -> tuple[Points, Tensor]:
-    """A constraint's first part for a field of travel times, at points of its own or at given ones."""
+    """A constraint's first part for one field of travel times, the worst over branches, at its points or given ones."""
     constraint = {c.name: c for c in problem.constraints()}[name]
     points = constraint.sample(400, Sampler(torch.Generator().manual_seed(5)))[0] if p is None else p
-    found, _ = record(lambda plan: constraint.residual([points], [(lift(field, points, plan),)]), problem)
-    return points, found[0] if isinstance(found, tuple) else found
+    count = len(problem.fields)
+    found, _ = record(lambda plan: constraint.residual([points], [(lift(field, points, plan),) * count]), problem)
+    parts = torch.stack(found[:count] if isinstance(found, tuple | list) else [found])
+    return points, parts.gather(0, parts.abs().argmax(dim=0, keepdim=True))[0]
 
 
 OBSTACLE = Eikonal(domain=HOLED, velocity=2.0, source=SOURCE)
@@ -52,8 +57,8 @@ def test_the_straight_time_solves_the_equation_but_comes_out_of_the_wall():
     ray = (p.space - torch.tensor(SOURCE)) / straight(p)[:, None]
     assert torch.allclose(walls, (ray * p.normal).sum(dim=1).clamp(max=0.0), atol=1e-12)
     assert float(walls.min()) < -0.9
-    _, bounds = part(OBSTACLE, "bounds", lambda p: straight(p) / 2)
-    assert float(bounds.min()) < -0.01
+    _, times = part(OBSTACLE, "times", lambda p: straight(p) / 2)
+    assert float(times.min()) < -0.01
 
 
 def test_the_time_around_meets_every_constraint():
@@ -63,14 +68,16 @@ def test_the_time_around_meets_every_constraint():
     # A step off the circle, on which the slope of the tangents is that of a square root.
     p = Points(p.axes, p.coordinates - 1e-9 * p.normal, p.normal)
     assert float(part(OBSTACLE, "walls", lambda p: around(p) / 2, p)[1].min()) > -1e-3
-    _, bounds = part(OBSTACLE, "bounds", lambda p: around(p) / 2)
-    assert float(bounds.abs().max()) < 2e-3  # chords of the circle are a little shorter than arcs
+    _, times = part(OBSTACLE, "times", lambda p: around(p) / 2)
+    # Beside the kink a few points of the map are the other side's.
+    assert float(times.abs().quantile(0.98)) < 1e-4
+    assert float(times.max()) < 1e-4  # no path is faster than the first arrival, but for chords of the circle
 
 
 def test_the_map_takes_the_velocity_along():
     """In a layered medium the times of the map are those of the reference, but for the looseness."""
     problem = Eikonal(domain=HOLED, velocity=lambda p: 1.5 + p.y, source=[SOURCE, (0.7, -0.6)])
-    bounds = problem._roadmap
+    bounds = problem._map
     for row, source in zip(bounds.times, problem.source, strict=True):
         one = Eikonal(domain=HOLED, velocity=problem.velocity, source=source)
         grid = one.finite_differences({"x": 80, "y": 80})
@@ -87,18 +94,21 @@ def test_the_map_takes_the_velocity_along():
 def test_a_box_needs_neither_walls_nor_bounds():
     assert [c.name for c in Eikonal(domain=SQUARE, velocity=1.0, source=SOURCE).constraints()] == ["equation"]
     two = Eikonal(domain=HOLED, velocity=1.0, source=[SOURCE, (0.7, 0.7)])
-    assert [c.name for c in two.constraints()] == ["equation", "walls", "bounds"]
+    assert [c.name for c in two.constraints()] == ["equation", "walls", "times"]
 
 
-def test_a_short_training_finds_the_shadow():
-    network = Siren(2, 1, width=24, depth=2, omega=(6.0, 30.0), dtype=torch.float64)
-    network.reset(torch.Generator().manual_seed(7))
-    problem = Eikonal(domain=HOLED, velocity=1.0, source=SOURCE)
-    solution = solve(problem, network=network, points=400, steps=80, seed=7, device="cpu", progress=False)
+def test_two_sources_around_a_disk_to_a_thousandth():
+    """A field a source and side, all of them smooth but at the wall; against taut strings."""
+    sources = [SOURCE, (0.5, -0.7)]
+    problem = Eikonal(domain=HOLED, velocity=1.0, source=sources)
+    assert len(problem.fields) == 4
+    search = Search(problem, measure_scales(problem), tolerance=1e-3, seed=3, deadline=math.inf)
+    model = search.attempt(240, {"x": 10.0, "y": 10.0}).model
     p = HOLED.interior(2000, Sampler(torch.Generator().manual_seed(5)))
-    truth = around(p)
-    assert float((straight(p) - truth).norm() / truth.norm()) > 0.05
-    assert float((solution(p) - truth).norm() / truth.norm()) < 0.02
+    truth = torch.minimum(*(around(p, source) for source in sources))
+    with torch.no_grad():
+        found = problem.observe(model(p))[:, 0]
+    assert float((found - truth).norm() / truth.norm()) < 1e-3
 
 
 @pytest.mark.parametrize("surface", [Disk(radius=0.4), Polygon([(-0.5, -0.4), (0.6, -0.3), (0.1, 0.55)])])

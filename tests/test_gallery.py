@@ -17,6 +17,7 @@ REFERENCES = {
     "poisson": ((1.9, 2.1), 1e-4),
     "eikonal": ((1.6, 2.2), 2e-5),
     "eikonal_3d": ((1.6, 2.1), 1e-4),
+    "eikonal_two_sources": ((1.0, 1.6), 6e-4),
     "eikonal_obstacle": ((1.2, 1.6), 6e-4),
     "helmholtz": ((1.9, 2.1), 2e-3),
     "helmholtz_lens": ((1.9, 2.1), 1e-3),

@@ -44,7 +44,8 @@ class Constraint:
     off along lines; ``slack``: how much of its own size the exact solution may leave, for noise or an inexact rule;
     ``norm``: what training makes small, the mean square (2) or the mean absolute residual (1), which forgives kinks;
     ``size``: the residual that counts as 1 there, read off the problem where it is None; ``measured``: it holds
-    measured values, with errors of standard deviation ``noise`` where that is known.
+    measured values, with errors of standard deviation ``noise`` where that is known; ``first``: linear, and near enough
+    to the solution that nonlinear least squares start from it alone.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Constraint:
     size: float | None = None
     measured: bool = False
     noise: float | None = None
+    first: bool = False
 
     def square(self, part: Tensor) -> Tensor:
         """Of one part of the residual, ``mean |part|^2`` over the points, or ``|mean part|^2``."""

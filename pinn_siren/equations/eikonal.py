@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from ..jet import Jet
 from ..points import Points
 from ..problem import Problem
 from ..reference import solve_eikonal
+from ..spectra import of_points
+from .branches import Branches, branches
 from .roadmap import Roadmap, roadmap
 from .sources import PointSources, SurfaceFactor, surface_factor, surface_start
 
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
 
 SURFACE_POINTS = 512
 """How many points stand for a surface that is given as a domain."""
+ROUGH = 2
+"""Times of this more points are looked at around obstacles: near walls they have no second derivatives."""
+MEDIUM = 2000
+"""At how many points the medium's wavenumbers are read."""
+TURN = 9.0
+"""The least wavenumber of times around obstacles, in radians per half the domain's side."""
 AWAY = 0.02
 """On boundaries nearer than this to a surface, in units of the domain's diagonal, rays may come out."""
 
@@ -41,7 +50,8 @@ class Eikonal(Problem):
     viscosity solution with state constraints (Soner 1986, doi 10.1137/0324032; Capuzzo-Dolcetta and Lions 1990):
     no ray comes out of a boundary, ``dT/dn >= 0``. The straight distance through an obstacle solves the equation too,
     and so do fields with valleys where no front starts, so T is also held within bounds from shortest paths over a
-    coarse map (``Roadmap``).
+    coarse map (``Roadmap``). In the plane each source has a field a side that the map's paths pass an obstacle on
+    (``Branches``): each is smooth, and the earliest has the kinks where fronts meet.
     """
 
     reference_method = "factored fast marching"
@@ -70,7 +80,9 @@ class Eikonal(Problem):
         slownesses = 1 / velocities
         mean = float(slownesses.mean())
         if self.source is not None:
-            ansatz: Any = PointSources(places, tuple(slownesses.tolist()))
+            lone = PointSources(places, tuple(slownesses.tolist()))
+            parted = None if isinstance(self.domain, Box) else branches(self.domain, self._map, lone)
+            ansatz: Any = parted or lone
         elif isinstance(self.surface, Domain):
             ansatz = surface_factor(self.surface, mean) or surface_start(places, mean, self._size)
         else:
@@ -117,22 +129,29 @@ class Eikonal(Problem):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """One unknown a source; a single one keeps the name of the output."""
+        """One unknown a source, or a branch; a single one keeps the name of the output."""
         count = len(self._start) if self.source is not None else 1
+        count = len(self.ansatz.own) if isinstance(self.ansatz, Branches) else count
         return self.outputs if count == 1 else tuple(f"u{i + 1}" for i in range(count))
 
     def observe(self, values: Tensor) -> Tensor:
-        """The earliest arrival over the sources."""
+        """The earliest arrival over the sources, and their branches."""
         return values.min(dim=1, keepdim=True).values
 
     def residual(self, p: Points, *times: Jet) -> tuple[Tensor, ...]:
-        """``velocity |grad T| - 1`` for each source's T; with a surface also ``min(T, 0)``."""
+        """``velocity |grad T| - 1`` for each source's T, of a branch where it arrives; with a surface also
+        ``min(T, 0)``."""
         velocity = values(self.velocity, p, "velocity")
-        parts = [velocity * torch.linalg.vector_norm(u.grad, dim=-1) - 1 for u in times]
+        parts = self._arriving(p, [velocity * torch.linalg.vector_norm(u.grad, dim=-1) - 1 for u in times])
         if self.surface is not None:
             # Divided by the time to cross the domain, to be nondimensional like the first part.
             parts += [u.value.clamp(max=0.0) * velocity / self._size for u in times]
         return tuple(parts)
+
+    @property
+    def apart(self) -> bool:
+        """Each source, and each branch, has an equation of its own."""
+        return True
 
     def slowness(self, p: Points) -> Tensor:
         """``1 / velocity``, ``(n,)``."""
@@ -142,7 +161,10 @@ class Eikonal(Problem):
         """Off a box, no rays from boundaries, and the bounds of a map; T = 0 on a surface, unless that is built in."""
         stated = super().constraints()
         if not isinstance(self.domain, Box):
-            stated += [Constraint("walls", self._on_walls, self._emerging), self._roadmap.constraint(self.domain.axes)]
+            stated += [Constraint("walls", self._on_walls, self._emerging), self._known]
+        if isinstance(self.ansatz, Branches):
+            # The edges of branches are jumps that the fields need not follow; at walls they turn.
+            stated = [replace(c, wavenumbers=self._of_medium) for c in stated]
         if self.surface is None or isinstance(self.ansatz, SurfaceFactor):
             return stated
 
@@ -155,13 +177,42 @@ class Eikonal(Problem):
 
         return [*stated, Constraint("surface", sample, zero)]
 
+    def _of_medium(self) -> dict[str, float]:
+        p = self.domain.interior(MEDIUM, Sampler(torch.Generator().manual_seed(1)))
+        found = of_points(p.coordinates, values(self.velocity, p, "velocity")[:, None])
+        least = {a: 2 * TURN / (high - low) for a, (low, high) in self.domain.bounds.items()}
+        return {a: max(k, least[a]) for a, k in zip(self.domain.axes, found, strict=True)}
+
     @cached_property
-    def _roadmap(self) -> Roadmap:
+    def _map(self) -> Roadmap:
         starts = [self._start] if self.source is None else list(self._start[:, None])
         return roadmap(self.domain, self.velocity, starts)
 
+    @cached_property
+    def _known(self) -> Constraint:
+        """What the map says of the times."""
+        if isinstance(self.ansatz, Branches):
+            return self.ansatz.constraint(self._map, self.domain, self.velocity)
+        return self._map.constraint(self.domain.axes)
+
+    def _arriving(self, p: Points, parts: list[Tensor]) -> list[Tensor]:
+        """A residual a field, of a branch only where it arrives."""
+        if not isinstance(self.ansatz, Branches):
+            return parts
+        arrives = self.ansatz.arrives(p.coordinates.detach()).T
+        return [torch.where(on, part, 0.0) for on, part in zip(arrives, parts, strict=True)]
+
+    def _inside(self, n: int, sampler: Sampler) -> list[Points]:
+        return super()._inside(self._enough(n), sampler)
+
     def _on_walls(self, n: int, sampler: Sampler) -> list[Points]:
         return [self.domain.boundary(n, sampler)]
+
+    def _enough(self, n: int) -> int:
+        """So many points that each branch has its ``n``, and more of them where it is rough."""
+        if not isinstance(self.ansatz, Branches):
+            return n
+        return round(ROUGH * n * len(self.ansatz.points) / max(map(len, self.ansatz.own)))
 
     def _emerging(self, points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
         """``velocity dT/dn`` where it is negative: n leads out of the domain, and rays would come in."""
@@ -169,7 +220,11 @@ class Eikonal(Problem):
         if self.surface is not None:
             start = self._start.to(points[0].coordinates)
             velocity = velocity * (torch.cdist(points[0].coordinates, start).amin(dim=1) > AWAY * self._size)
-        return tuple((velocity * u.normal_derivative).clamp(max=0.0) for u in fields[0])
+        out = self._arriving(points[0], [(velocity * u.normal_derivative).clamp(max=0.0) for u in fields[0]])
+        if isinstance(self.ansatz, Branches):
+            # Rays creep along walls, all the way through what the equation leaves there.
+            out += self.residual(points[0], *fields[0])
+        return tuple(out)
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """Factored fast marching of second order on one grid."""
@@ -178,4 +233,4 @@ class Eikonal(Problem):
         return solve_eikonal(self.domain, velocity=self.velocity, source=self.source, surface=self.surface, cells=cells)
 
 
-__all__ = ["Eikonal", "PointSources"]
+__all__ = ["Branches", "Eikonal", "PointSources"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import KDTree
 from torch import Tensor
@@ -28,6 +29,8 @@ SEGMENT = 17
 """Points at which a segment is looked at for obstacles."""
 GRAZING = 1e-3
 """How deep, in units of the domain's diagonal, segments may run in obstacles: chords of curved boundaries do."""
+SAME = 1e-4
+"""How near a point of the map is meant, in units of the domain's diagonal."""
 LOST = 0.05
 """The share of the map that may be out of reach: corners too narrow for it."""
 
@@ -45,28 +48,42 @@ class Roadmap:
     times: Tensor
     gap: Tensor
     loose: float
-    near: float
+    size: float
+    paths: tuple[NDArray[np.float64], ...]
+    """``(m, hops, d)`` for each start: the corners of the shortest paths, the first ones repeated."""
+
+    def turns(self, start: int, centers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``(m, centers)``: the angle in radians by which each path turns about each center, in the plane."""
+        ways = self.paths[start][:, :, None] - centers
+        steps = np.diff(np.arctan2(ways[..., 1], ways[..., 0]), axis=1)
+        turned: NDArray[np.float64] = ((steps + np.pi) % (2 * np.pi) - np.pi).sum(axis=1)
+        return turned
 
     def constraint(self, axes: tuple[str, ...]) -> Constraint:
         """What a field, one a start, lies above or below the bounds."""
 
-        def sample(n: int, sampler: Any) -> list[Points]:
-            chosen = torch.randperm(len(self.points), generator=sampler.generator, device=sampler.device)[:n].cpu()
-            return [Points(axes, self.points[chosen].to(device=sampler.device, dtype=sampler.dtype))]
-
         def outside(points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
             like = points[0].coordinates
-            away, which = torch.cdist(like, self.points.to(like)).min(dim=1)
-            if bool((away > self.near).any()):
-                raise ProblemError("The bounds of travel times are known at the points of their map only.")
-            upper = self.times.to(like)[:, which]
+            upper = self.times.to(like)[:, self.numbers(like)]
             lower = (1 - self.loose) * upper - self.gap.to(like)
             return tuple(
                 (u.value - high).clamp(min=0) - (low - u.value).clamp(min=0)
                 for u, low, high in zip(fields[0], lower, upper, strict=True)
             )
 
-        return Constraint("bounds", sample, outside)
+        return Constraint("bounds", partial(self.sample, axes), outside)
+
+    def sample(self, axes: tuple[str, ...], n: int, sampler: Sampler) -> list[Points]:
+        """So many of the map's points, at most all."""
+        chosen = torch.randperm(len(self.points), generator=sampler.generator, device=sampler.device)[:n].cpu()
+        return [Points(axes, self.points[chosen].to(device=sampler.device, dtype=sampler.dtype))]
+
+    def numbers(self, x: Tensor) -> Tensor:
+        """Which of the map's points these are. Raises ``ProblemError`` where some are none."""
+        away, which = torch.cdist(x, self.points.to(x)).min(dim=1)
+        if bool((away > SAME * self.size).any()):
+            raise ProblemError("The bounds of travel times are known at the points of their map only.")
+        return which
 
 
 def roadmap(domain: Domain, velocity: Coefficient, starts: list[Tensor]) -> Roadmap:
@@ -93,8 +110,10 @@ def roadmap(domain: Domain, velocity: Coefficient, starts: list[Tensor]) -> Road
     lengths[first.numpy(), second.numpy()] = ray.numpy()
     ends = np.cumsum([0, *(len(start) for start in starts)])
     groups = [np.arange(a, b) for a, b in itertools.pairwise(ends)]
-    found = [dijkstra(lengths, directed=False, indices=group, min_only=True) for group in groups]
-    times = np.stack(found)[:, ends[-1] :]
+    found = [
+        dijkstra(lengths, directed=False, indices=group, min_only=True, return_predecessors=True) for group in groups
+    ]
+    times = np.stack([row for row, _, _ in found])[:, ends[-1] :]
     reached = np.isfinite(times).all(axis=0)
     if (~reached).mean() > LOST:
         where = dict(zip(domain.axes, drawn[int((~reached).argmax())].tolist(), strict=True))
@@ -102,10 +121,19 @@ def roadmap(domain: Domain, velocity: Coefficient, starts: list[Tensor]) -> Road
             f"No path in {domain} leads from the source or surface to {where}: the travel time is infinite there. "
             "Leave that part out of the domain."
         )
+    ways = tuple(_paths(points.numpy(), before)[ends[-1] :][reached] for _, before, _ in found)
     kept = torch.from_numpy(reached)
     loose = LOOSE.get(len(domain.axes), LOOSEST)
     gap = torch.tensor([[_gap(start)] for start in starts], dtype=torch.float64) * slowness.max()
-    return Roadmap(drawn[kept], torch.from_numpy(times)[:, kept], gap, loose, 1e-4 * size)
+    return Roadmap(drawn[kept], torch.from_numpy(times)[:, kept], gap, loose, size, ways)
+
+
+def _paths(points: NDArray[np.float64], before: NDArray[np.int32]) -> NDArray[np.float64]:
+    """``(m, hops, d)``: the points on the way to each point, from where it starts."""
+    hops = [np.arange(len(points))]
+    while (further := before[hops[-1]] >= 0).any():
+        hops.append(np.where(further, before[hops[-1]], hops[-1]))
+    return points[np.stack(hops[::-1], axis=1)]
 
 
 def _gap(start: Tensor) -> float:

@@ -24,15 +24,27 @@ class Sweep(Protocol):
         """``work(A, b)``, ``(rows, n)`` and ``(rows,)`` or ``(rows, k)``; made again where memory runs out."""
 
 
-def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """``min |A x - b|^2 + RIDGE^2 |D x|^2``, ``D`` the columns' lengths, by one QR; ``b`` real or complex.
+def solve(matrix: Tensor, right: Tensor, ridge: float = RIDGE) -> Tensor:
+    """``min |A x - b|^2 + ridge^2 |D x|^2``, ``D`` the columns' lengths, by one QR; ``b`` real or complex.
 
     ``right``: ``(rows,)``, or ``(rows, k)`` for several at once. Features are dependent within rounding by design. The
     ridge, at rounding, holds the weights of what the rows do not see; it is as accurate as singular values cut off
     there, for the work of one factorization.
     """
-    found = _ridged(extended(None, beside(matrix, right)), matrix.shape[1])
+    found = _ridged(extended(None, beside(matrix, right)), matrix.shape[1], ridge)
     return together(found, right.is_complex() and not matrix.is_complex(), right.ndim == 1)
+
+
+def solve_apart(matrix: Tensor, right: Tensor, fields: int, ridge: float = RIDGE) -> Tensor:
+    """The same, the columns of each of so many fields alone where no row joins any, as those of several sources."""
+    if fields == 1:
+        return solve(matrix, right, ridge)
+    joins = matrix.reshape(len(matrix), fields, -1).ne(0).any(dim=2)
+    if bool((joins.sum(dim=1) > 1).any()):
+        return solve(matrix, right, ridge)
+    width = matrix.shape[1] // fields
+    parts = [solve(matrix[rows, k * width : (k + 1) * width], right[rows], ridge) for k, rows in enumerate(joins.T)]
+    return torch.cat(parts)
 
 
 def solve_swept(sweep: Sweep, columns: int, split: bool = False, ranks: Ranks = ALONE) -> Tensor:
@@ -66,11 +78,11 @@ def together(found: Tensor, split: bool, single: bool) -> Tensor:
     return whole[:, 0] if single else whole
 
 
-def _ridged(triangle: Tensor, n: int) -> Tensor:
+def _ridged(triangle: Tensor, n: int, ridge: float = RIDGE) -> Tensor:
     """``(n, k)``: the solution from the triangle of ``[A b]``."""
     lengths = triangle[:, :n].norm(dim=0)
     lengths = torch.where(lengths > 0, lengths, 1.0)
-    scaled = augmented(torch.cat([triangle[:, :n] / lengths, triangle[:, n:]], dim=1), RIDGE, n)
+    scaled = augmented(torch.cat([triangle[:, :n] / lengths, triangle[:, n:]], dim=1), ridge, n)
     return torch.linalg.solve_triangular(scaled[:n, :n], scaled[:n, n:], upper=True) / lengths[:, None]
 
 
@@ -80,4 +92,4 @@ def remainder(matrix: Tensor, right: Tensor) -> Tensor:
     return right - matrix.to(fitted.dtype) @ fitted
 
 
-__all__ = ["RIDGE", "Sweep", "beside", "remainder", "solve", "solve_swept", "together"]
+__all__ = ["RIDGE", "Sweep", "beside", "remainder", "solve", "solve_apart", "solve_swept", "together"]

@@ -129,6 +129,7 @@ class Design:
     whole: bool
     ranks: Ranks
     dtype: torch.dtype
+    fields: int
 
     @property
     def unknowns(self) -> int:
@@ -201,12 +202,15 @@ def _worked(rows: ConstraintRows, of: slice, work: Callable[[slice, Tensor, Tens
 
 
 @torch.no_grad()
-def design(system: System, points: dict[str, list[Points]], model: Model, basis: Model | None = None) -> Design:
-    """The system of a model's last layer. ``basis``: see ``assemble``."""
+def design(
+    system: System, points: dict[str, list[Points]], model: Model, basis: Model | None = None,
+    some: list[Constraint] | None = None,
+) -> Design:  # fmt: skip
+    """The system of a model's last layer, of ``some`` constraints or all. ``basis``: see ``assemble``."""
     model.refresh()
-    ranks = system.ranks
-    mine = {c.name: ranks.rows(points[c.name], c.reduce == "mean") for c in system.constraints}
-    found = [(c, *linearized(system, c, mine[c.name][0], model, basis is not None)) for c in system.constraints]
+    ranks, some = system.ranks, some or system.constraints
+    mine = {c.name: ranks.rows(points[c.name], c.reduce == "mean") for c in some}
+    found = [(c, *linearized(system, c, mine[c.name][0], model, basis is not None)) for c in some]
     whole = model.complex_valued and all(lin.complex_blocks() is not None for _, _, lin, _ in found)
     whole = ranks.every(whole)
     over, stated = basis or model, list[ConstraintRows]()
@@ -215,7 +219,7 @@ def design(system: System, points: dict[str, list[Points]], model: Model, basis:
         stated.append(_rows(c, plan, lin, raw, at, over, whole, len(points[c.name][0]), kept))
     kinds = [kind.dtype for rows in stated for kind in rows.groups.values()]
     real = ranks.every(not any(kind.is_complex for kind in kinds))
-    return Design(stated, whole, ranks, torch.float64 if real else torch.complex128)
+    return Design(stated, whole, ranks, torch.float64 if real else torch.complex128, len(model.fields))
 
 
 def assemble(

@@ -29,6 +29,8 @@ EDGE_WEIGHT = 3.0
 """The weight of conditions beside the equation; from 0.1 to 1000 it changes smooth solutions little."""
 CLOSE = 1e-12
 HALVINGS = 5
+START = 1e-3
+"""In units of a column's length: the ridge of the first fit, which has no equation between its points."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class LastLayer:
         """Linearize, solve, and take as much of the step as lowers the residual."""
         if self.linear is None:
             self.linear = linear(self.system, self.points, self.model)
+        if not self.scales:
+            self._start()
         found = design(self.system, self.points, self.model)
         self.whole = found.whole
         before = self.unknowns()
@@ -131,6 +135,13 @@ class LastLayer:
         self.residual = there
         # Where the linearization said it would be, or no better than before: another step would change nothing.
         self.done = abs(there - linear_residual) <= 1e-6 * here + CLOSE or there > (1 - 1e-3) * here
+
+    def _start(self) -> None:
+        """Fit what is known beforehand of a nonlinear problem's solution."""
+        known = [c for c in self.system.constraints if c.first]
+        if known and not self.linear:
+            found = design(self.system, self.points, self.model, some=known)
+            put(self.model, Held(found, self.weigh or weigh).solve(START), found.whole)
 
     def _solved(self, found: Design) -> tuple[Weighted, Tensor | None]:
         """The weighted system and its solution, ``None`` where a number is not finite."""

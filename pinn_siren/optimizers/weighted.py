@@ -14,7 +14,7 @@ from torch import Tensor
 from ..conditions import Constraint
 from ..memory import Chunks, allowed_bytes
 from .by_gram import solve_gram
-from .by_qr import beside, solve, solve_swept
+from .by_qr import RIDGE, beside, solve_apart, solve_swept
 from .design import Block, Design
 
 HELD, STREAMED, TRIANGLES = 4, 6, 6
@@ -50,7 +50,8 @@ class Held(Weighted):
 
     def __init__(self, design: Design, weigh: Callable[[list[Block], list[float]], list[float]]) -> None:
         blocks = design.blocks()
-        self._ranks = ranks = design.ranks
+        self._ranks, self._fields = design.ranks, design.fields
+        ranks = design.ranks
         self.scales = [math.sqrt(ranks.total(b.matrix) / (b.total * design.unknowns)) or 1.0 for b in blocks]
         self.weights = weigh(blocks, self.scales)
         self.matrix = torch.cat([b.matrix.mul_(w) for b, w in zip(blocks, self.weights, strict=True)])
@@ -67,9 +68,9 @@ class Held(Weighted):
         """Whether every number is."""
         return self._finite
 
-    def solve(self) -> Tensor:
-        """By one QR."""
-        found = self._ranks.from_first(solve(self.matrix, self.right))
+    def solve(self, ridge: float = RIDGE) -> Tensor:
+        """By one QR, or one a field where these are apart."""
+        found = self._ranks.from_first(solve_apart(self.matrix, self.right, self._fields, ridge))
         self.matrix = self.matrix.to(found.dtype)
         return found
 
