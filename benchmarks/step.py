@@ -48,11 +48,12 @@ def paper_trainer(
 
 def by_jets(objective: Objective) -> Step:
     """A step of ``Adam`` as the trainer takes it, on points that stay."""
-    update, number = Adam(steps=1_000_000).begin(objective), 0
+    stage = Adam(steps=1_000_000)
+    update, number = stage.begin(objective), 0
 
     def step() -> None:
         nonlocal number
-        update.advance(number)
+        update.advance(number, stage.steps)
         number += 1
 
     return step
