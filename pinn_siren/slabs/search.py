@@ -101,13 +101,17 @@ def search(problem: Problem, scales: Scales, tolerance: float, seed: int, deadli
 
 
 def needs_slabs(problem: Problem, scales: Scales) -> bool:
-    """Whether slabs cover a problem for which one layer over the domain would be large."""
+    """Whether slabs cover a problem for which one layer over the domain would be large.
+
+    On a line of constant speed its features are waves of the equation, as many as fit along the line and the time.
+    """
     try:
-        read(problem)
+        statement = read(problem)
     except NotCoveredError:
         return False
-    turns = math.prod(scales.wavenumber[a] * scales.half_width[a] for a in scales.wavenumber)
-    return PER_VOLUME * turns > LARGE
+    turns = [scales.wavenumber[a] * scales.half_width[a] for a in scales.wavenumber]
+    few = statement.uniform and len(statement.axes) == 1
+    return (sum(turns) if few else PER_VOLUME * math.prod(turns)) > LARGE
 
 
 @dataclass
