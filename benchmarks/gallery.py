@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 import tyro
 
-from pinn_siren import Solution, solve
+from pinn_siren import Problem, Solution, solve
 from pinn_siren.files import load_problem
 from pinn_siren.plots import draw
 from pinn_siren.provenance import environment
@@ -43,7 +43,8 @@ class Options:
 
     names: tuple[str, ...] = (
         "poisson", "poisson_disks", "poisson_polygon", "poisson_l", "motz", "eikonal", "eikonal_3d", "eikonal_obstacle",
-        "helmholtz", "helmholtz_lens", "helmholtz_obstacle", "wave", "wave_2d", "allen_cahn", "plate", "elasticity",
+        "eikonal_two_sources", "eikonal_earth", "helmholtz", "helmholtz_lens", "helmholtz_paper", "helmholtz_obstacle",
+        "helmholtz_scattering", "wave", "wave_2d", "wave_pulse", "wave_lens", "allen_cahn", "plate", "elasticity",
     )  # fmt: skip
     seeds: int = 3
     tolerance: float = 1e-2
@@ -73,7 +74,8 @@ def main(options: Options) -> None:
 
 def run(name: str, seed: int, options: Options) -> str:
     """The report of one run, as JSON; the first seed's solution and picture are kept."""
-    problem = load_problem(ROOT / "problems" / f"{name}.py")
+    stated = load_problem(ROOT / "problems" / f"{name}.py")
+    problem = stated if isinstance(stated, Problem) else stated()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         solution = solve(problem, tolerance=options.tolerance, seed=seed, budget=options.budget)
