@@ -91,7 +91,7 @@ def run(problem: Problem, seed: int, budget: float, arguments: dict[str, Any]) -
     """The default stages for so many seconds, whatever error is reached."""
     started = time.perf_counter()
     trainer = Trainer(problem, seed=seed, progress=False, **arguments)
-    for stage in make_stages().stages:
+    for stage in make_stages("lbfgs").stages:
         if trainer.run(stage, budget=budget - (time.perf_counter() - started)).end == "budget":
             break
     report = trainer.solution().report

@@ -13,7 +13,7 @@ from .domains import Sampler
 from .errors import NoReferenceError
 from .jet import Plan, is_linear
 from .parameters import forward
-from .plan import TRAINED, make_stages
+from .plan import TRAINED, StagePlan, make_stages, squares_alone
 from .points import Points
 from .problem import Problem, record
 from .siren import count_parameters
@@ -46,7 +46,7 @@ def describe(problem: Problem) -> str:
         ("exact solution", "none" if problem.exact is None else "given, and used for the verdict only"),
         ("reference", _reference(classical)),
         ("solve would run", _method(trainer)),
-        ("because", make_stages(signal=problem.is_signal).reason),
+        ("because", _plan(problem).reason),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
@@ -128,11 +128,15 @@ def _reference(problem: Problem) -> str:
 
 
 def _method(trainer: Trainer) -> str:
-    plan = make_stages(signal=trainer.problem.is_signal)
+    plan = _plan(trainer.problem)
     stages = ", then ".join(f"{s.name} for {s.steps} steps at most" for s in plan.stages)
     if plan.frozen:
         stages = f"least squares on frozen sine features; where these stay above {TRAINED:g}: {stages}"
     return f"{stages}; a network of {count_parameters(trainer.model)} parameters"
+
+
+def _plan(problem: Problem) -> StagePlan:
+    return make_stages(signal=problem.is_signal, squares=squares_alone(problem))
 
 
 def _sampler() -> Sampler:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from .errors import UsageError, expect_whole, suggest
 from .optimizers import LBFGS, Adam, GaussNewton, LongWaves, Stage
+from .problem import Problem
+from .unknowns import stated
 
 METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam", "patches", "chebyshev")
 PATCHED = ("patches", "chebyshev")
@@ -41,6 +44,12 @@ def precision(signal: bool) -> torch.dtype:
     return torch.float32 if signal else torch.float64
 
 
+def squares_alone(problem: Problem) -> bool:
+    """Whether Gauss-Newton covers a problem: mean squares of residuals, and nothing trained but the network."""
+    weights = problem.ansatz.parameters() if isinstance(problem.ansatz, nn.Module) else ()
+    return not stated(problem) and all(getattr(c, "norm", 2) == 2 for c in problem.conditions) and not list(weights)
+
+
 def make_stages(
     method: str = "auto",
     steps: int | None = None,
@@ -50,6 +59,7 @@ def make_stages(
     placed: bool = False,
     signal: bool = False,
     derivatives: bool = False,
+    squares: bool = True,
 ) -> StagePlan:
     """The stages for a method; ``steps`` limits the last one that takes many.
 
@@ -57,10 +67,10 @@ def make_stages(
 
     ``"least-squares"``: random sine features, frozen, their sum solved for (``bandwidth.Search``). ``"adam"``: Adam
     alone, on fresh points every step. ``"lbfgs"``: L-BFGS after a short run of Adam, which takes the network out of
-    the start, where second-order information is of no use. ``"auto"``: least squares, and ``"lbfgs"`` where that stays
-    above ``TRAINED``; ``"lbfgs"`` alone where ``training`` is asked for by an argument that has no meaning otherwise;
-    ``"adam"`` where the problem is a ``signal``, at a lower rate where that is known by ``derivatives``, whose longest
-    waves are solved for in the end (``LongWaves``).
+    the start, where second-order information is of no use. ``"auto"``: least squares, and ``"gauss-newton"`` where that
+    stays above ``TRAINED``, or ``"lbfgs"`` where not all is ``squares``; ``"lbfgs"`` alone where ``training`` is asked
+    for by an argument that has no meaning otherwise; ``"adam"`` where the problem is a ``signal``, at a lower rate where
+    that is known by ``derivatives``, whose longest waves are solved for in the end (``LongWaves``).
     ``"patches"``: sine features on patches of a box (``patches.search``), where ``"least-squares"`` takes what is
     better; ``"chebyshev"``: polynomials in the same solver, a classical spectral element to compare with.
     ``"gauss-newton"``: Gauss-Newton on a small network, widened where it stalls; on an ``own`` network as it is, and on
@@ -86,11 +96,11 @@ def make_stages(
         kind = "polynomials" if method == "chebyshev" else "frozen sine features"
         return StagePlan(True, (), f"{kind} on patches by least squares, as asked")
     warm = Adam(steps=min(WARM_UP, steps or WARM_UP), schedule="constant")
-    stages = (warm, LBFGS(steps=steps or LBFGS_STEPS))
+    stages: tuple[Stage, ...] = (warm, LBFGS(steps=steps or LBFGS_STEPS))
     if method == "auto" and not training and steps is None:
-        return StagePlan(
-            True, stages, "least squares finds smooth fields to many digits; what it does not, Adam and L-BFGS train"
-        )
+        last = "Gauss-Newton trains" if squares else "Adam and L-BFGS train"
+        why = f"least squares finds smooth fields to many digits; what it does not, {last}"
+        return StagePlan(True, _second_order(None, False, False) if squares else stages, why)
     why = "as asked" if method == "lbfgs" else "an argument was given that only training has"
     return StagePlan(False, stages, f"Adam to leave the start, then L-BFGS: {why}")
 

@@ -15,9 +15,9 @@ from .balance import BalanceName
 from .errors import ResidualError, UsageError, expect_positive
 from .frozen import find_frozen
 from .inversion import Inversion
-from .optimizers import LongWaves
+from .optimizers import GaussNewton, LongWaves
 from .patches import Decomposition, Patches
-from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, precision
+from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, precision, squares_alone
 from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
@@ -83,7 +83,9 @@ def solve(
     plan = make_stages(
         method, steps, training, own=network is not None, placed=points is not None, signal=signal,
         derivatives=signal and problem.of_derivatives,
+        squares=isinstance(problem, Problem) and squares_alone(problem),
     )  # fmt: skip
+    second_order = any(isinstance(stage, GaussNewton) for stage in plan.stages)
     dtype = dtype or (torch.float64 if plan.frozen else precision(signal))
     if plan.frozen and not plan.stages and (training or steps is not None):
         raise UsageError(
@@ -93,7 +95,7 @@ def solve(
     trainer = Trainer(
         problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
-        balance=balance, causal=causal, resampling=resampling, folded=method == "gauss-newton", watch=watch,
+        balance=balance, causal=causal, resampling=resampling, folded=second_order, watch=watch,
         compile=compile,
     )  # fmt: skip
     found: Features | None = None
