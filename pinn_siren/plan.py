@@ -69,8 +69,8 @@ def make_stages(
     alone, on fresh points every step. ``"lbfgs"``: L-BFGS after a short run of Adam, which takes the network out of
     the start, where second-order information is of no use. ``"auto"``: least squares, and ``"gauss-newton"`` where that
     stays above ``TRAINED``, or ``"lbfgs"`` where not all is ``squares``; ``"lbfgs"`` alone where ``training`` is asked
-    for by an argument that has no meaning otherwise; ``"adam"`` where the problem is a ``signal``, at a lower rate where
-    that is known by ``derivatives``, whose longest waves are solved for in the end (``LongWaves``).
+    for by an argument that has no meaning otherwise; ``"adam"`` where the problem is a ``signal``, at a lower rate
+    where that is known by ``derivatives``, whose longest waves are solved for in the end (``LongWaves``).
     ``"patches"``: sine features on patches of a box (``patches.search``), where ``"least-squares"`` takes what is
     better; ``"chebyshev"``: polynomials in the same solver, a classical spectral element to compare with.
     ``"gauss-newton"``: Gauss-Newton on a small network, widened where it stalls; on an ``own`` network as it is, and on

@@ -137,8 +137,10 @@ def solve(
             break
     if shallow is not None and outcome.end != "interrupted" and shallow.outcomes[-1][1].estimate < outcome.estimate:
         return shallow.solution(tolerance=tolerance)
-    if found is not None and outcome.end != "interrupted" and found.estimate < outcome.estimate:
-        trainer.adopt(found)
+    if found is not None and outcome.end != "interrupted":
+        rival = found.estimate if trainer.unknowns is not None else trainer.judge(found)
+        if rival < outcome.estimate:
+            trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)
 
 

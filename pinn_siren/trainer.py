@@ -230,19 +230,24 @@ class Trainer:
 
     def adopt(self, found: Features) -> None:
         """Take the features that a search found, with all conditions in the residual, for the solution."""
-        sampler = self.objective.sampler
-        problem = self.objective.system.problem
         if isinstance(found, Found):
             self._adopted = found
             self.scales = found.scales or self.scales
         if isinstance(found, Found) and self.unknowns is not None:
             self.unknowns.load_state_dict(found.unknowns)
-        built = BuiltIn(problem.ansatz)
-        model = build_model(problem, self.scales, found.network, self.dtype, self.seed, built, self.unknowns)
-        model = model.to(sampler.device)
-        self.objective = Objective(System(problem), model, found.points, self.scales, sampler)
+        self.objective = self._objective_of(found)
         self.outcomes.append((LeastSquares(), Outcome(found.end, found.reason, found.attempts, found.estimate)))
         self.history = {name: list(column) for name, column in found.history.items()}
+
+    def judge(self, found: Features) -> float:
+        """The estimated error of what a search found, as a trained network's is estimated: so that the two compare."""
+        return self._objective_of(found).estimate()
+
+    def _objective_of(self, found: Features) -> Objective:
+        sampler, problem = self.objective.sampler, self.objective.system.problem
+        built = BuiltIn(problem.ansatz)
+        model = build_model(problem, self.scales, found.network, self.dtype, self.seed, built, self.unknowns)
+        return Objective(System(problem), model.to(sampler.device), found.points, self.scales, sampler)
 
     def _numbers(self) -> dict[str, Estimate]:
         """The unknown numbers, with what the data say of them: of a search's features, or of the trained fields."""
