@@ -239,11 +239,12 @@ class Search:
         """The same size with the spare corners, which stay where they lower the residual well."""
         if self._symbol is not None:
             return best
-        self.corners, points, self._points = self.spare, self._points, {}
+        before, points = self.corners, self._points
+        self.corners, self._points = self.spare, {}
         other = self.attempt(best.width, best.bandwidth)
         if other.misfit < NEEDED * best.misfit:
             return self.climb(other) if SAFETY * self.estimate(other) > self.tolerance else other
-        self.corners, self._points = None, points
+        self.corners, self._points = before, points
         return best
 
     def _needed(self, rungs: list[Attempt]) -> float:
