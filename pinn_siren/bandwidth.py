@@ -114,9 +114,9 @@ class Search:
     """Climb in bandwidth, grow in number, until the estimated error is ``tolerance`` or nothing is gained.
 
     ``own``: whether features may be the equation's own waves, where it has some; not while its coefficients change.
-    ``corners``: those whose singular functions stand beside the sines, the points graded toward them; ``spare``: others
-    that do where the first size does not meet the tolerance and they help; ``ranks``: the processes that share the
-    rows.
+    ``corners``: those whose singular functions stand beside the sines, the points graded toward them, and the holes
+    whose multipoles do; ``spare``: others that do where the first size does not meet the tolerance and they help;
+    ``ranks``: the processes that share the rows.
     """
 
     problem: Problem

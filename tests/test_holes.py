@@ -197,3 +197,38 @@ def test_electrodes_in_a_box_are_met_and_the_estimate_holds(tmp_path):
     p = inside(found.shape.domain)
     assert isinstance(other.model.network, CornerSiren)
     assert torch.equal(torch.as_tensor(other(p)), torch.as_tensor(found(p)))
+
+
+def test_a_wave_around_an_obstacle_is_met_and_the_estimate_holds():
+    k, half, radius = 5.0, 1.5, 0.5
+    turn = np.exp(2j * np.pi * np.arange(180) / 180)
+    outside = 2.4 * turn / np.maximum(np.abs(turn.real), np.abs(turn.imag))
+    sources = np.concatenate([0.25 * turn[::3], outside])
+
+    def waves(z):
+        return scipy.special.hankel1(0, k * np.abs(z[:, None] - sources))
+
+    def slopes(z, normal):
+        away = z[:, None] - sources
+        along = (away * normal[:, None].conj()).real / np.abs(away)
+        return -k * scipy.special.hankel1(1, k * np.abs(away)) * along
+
+    def rows(n):
+        s, ring = half * np.cos(np.pi * (np.arange(n) + 0.5) / n), np.exp(2j * np.pi * (np.arange(n) + 0.3) / n)
+        normals = np.repeat([1, 1j, -1, -1j], n)
+        sides = normals * (half + 1j * np.tile(s, 4))
+        # Into the obstacle, out of the domain.
+        soft, data = slopes(radius * ring, -ring), 1j * k * ring.real * np.exp(1j * k * radius * ring.real)
+        left = np.concatenate([slopes(sides, normals) - 1j * k * waves(sides), soft])
+        return left, np.concatenate([0 * sides, data])
+
+    strengths = np.linalg.lstsq(*rows(200), rcond=1e-14)[0]
+    left, right = rows(333)
+    assert np.abs(left @ strengths - right).max() < 1e-8
+    found = solve(load_problem(PROBLEMS / "helmholtz_obstacle.py"), progress=False, device="cpu")
+
+    def exact(p):
+        return torch.from_numpy(waves(p.x.numpy() + 1j * p.y.numpy()) @ strengths)
+
+    error = relative(found, exact)
+    assert error < 1e-6 and error < found.provenance.estimate < 1e-6
