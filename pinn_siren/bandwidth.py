@@ -114,9 +114,9 @@ class Search:
     """Climb in bandwidth, grow in number, until the estimated error is ``tolerance`` or nothing is gained.
 
     ``own``: whether features may be the equation's own waves, where it has some; not while its coefficients change.
-    ``corners``: those whose singular functions stand beside the sines, the points graded toward them; ``spare``: others
-    that do where the first size does not meet the tolerance and they help; ``ranks``: the processes that share the
-    rows.
+    ``corners``: those whose singular functions stand beside the sines, the points graded toward them, and the holes
+    whose multipoles do; ``spare``: others that do where the first size does not meet the tolerance and they help;
+    ``ranks``: the processes that share the rows.
     """
 
     problem: Problem
@@ -239,11 +239,12 @@ class Search:
         """The same size with the spare corners, which stay where they lower the residual well."""
         if self._symbol is not None:
             return best
-        self.corners, points, self._points = self.spare, self._points, {}
+        before, points = self.corners, self._points
+        self.corners, self._points = self.spare, {}
         other = self.attempt(best.width, best.bandwidth)
         if other.misfit < NEEDED * best.misfit:
             return self.climb(other) if SAFETY * self.estimate(other) > self.tolerance else other
-        self.corners, self._points = None, points
+        self.corners, self._points = before, points
         return best
 
     def _needed(self, rungs: list[Attempt]) -> float:

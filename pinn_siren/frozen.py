@@ -29,19 +29,18 @@ def find_frozen(
 
     Outgoing waves alone where a problem radiates into open space. Singular functions of the domain's corners stand
     beside the sines, at once where solutions are rough there for most data, else where one layer did not do without:
-    smooth data leave convex corners smooth. The trainer's seconds grow by what all of it took. ``wanted``: patches
-    alone, as stated. Raises ``ResidualError`` where no residual is finite, and ``NotCoveredError`` where patches are
-    wanted that do not cover the problem.
+    smooth data leave convex corners smooth. The multipoles of round holes do at once. The trainer's seconds grow by
+    what all of it took. ``wanted``: patches alone, as stated. Raises ``ResidualError`` where no residual is finite, and
+    ``NotCoveredError`` where patches are wanted that do not cover the problem.
     """
     started, before = time.perf_counter(), trainer.seconds
     problem, scales, seed = trainer.problem, trainer.scales, trainer.seed
 
     def one_layer() -> Found:
         corners = corners_of(problem, scales, seed)
-        rough = corners is not None and corners.rough
         search = Search(
             problem, scales, tolerance, seed, deadline,
-            corners=corners if rough else None, spare=None if rough else corners, ranks=trainer.ranks,
+            corners=corners and corners.needed, spare=corners and corners.spare, ranks=trainer.ranks,
         )  # fmt: skip
         layer = search.run()
         if watch is not None and trainer.ranks.first:
@@ -73,7 +72,7 @@ def find_frozen(
 
 
 def corners_of(problem: Problem, scales: Scales, seed: int = 0) -> Corners | None:
-    """The corners of a problem's domain whose singular functions are known; None where there are none."""
+    """The corners and holes of a problem's domain whose singular functions are known; None where there are none."""
     outputs = len(problem.fields) * (1 + problem.complex_valued)
     still = sine_features(2, dict.fromkeys(problem.domain.axes, 1.0), outputs, torch.Generator().manual_seed(0))
     model = build_model(problem, scales, still, torch.float64, seed, BuiltIn(problem.ansatz))

@@ -116,7 +116,7 @@ class Model(nn.Module):
         if not isinstance(network, CornerSiren):
             return waves.at(points)
         ratio = network.stretch / self.scale
-        return BesideWaves(network.singular_at(ratio * (points.coordinates - self.center), ratio), waves.at(points))
+        return network.beside(ratio * (points.coordinates - self.center), ratio, waves.at(points))
 
     def _inputs(self, points: Points, plan: Plan) -> Tensor:
         """``(channels, n, inputs)``: the nondimensional coordinates with their derivatives."""

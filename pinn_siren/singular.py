@@ -1,4 +1,5 @@
-"""Singular functions of corners, with all derivatives in closed form, and a SIREN that has them beside its sines."""
+"""Singular functions of corners, with all derivatives in closed form, and a SIREN with them, or those of holes, beside
+its sines."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from .errors import UsageError
 from .jet import LAPLACIAN, Jet, Plan
 from .jet.rules import Derivatives
+from .multipoles import Multipoles, MultipolesAt
 from .siren import Siren
 from .waves import WavesAt
 
@@ -109,29 +111,28 @@ class SingularAt:
 
 @dataclass(frozen=True, eq=False)
 class BesideWaves:
-    """Singular functions and then waves, at ``n`` points."""
+    """Singular functions and multipoles and then waves, at ``n`` points."""
 
-    singular: SingularAt
-    waves: WavesAt
+    parts: tuple[SingularAt | MultipolesAt | WavesAt, ...]
+    columns: tuple[int, ...]
 
     def channels(self, plan: Plan, weight: Tensor) -> Tensor:
         """``(channels, n, outputs)``: the derivatives of sums of all, ``weight`` ``(outputs, k + width)``."""
-        k = len(self.singular.power)
-        return self.singular.channels(plan, weight[:, :k]) + self.waves.channels(plan, weight[:, k:])
+        split = weight.split(self.columns, dim=1)
+        return torch.stack([part.channels(plan, w) for part, w in zip(self.parts, split, strict=True)]).sum(0)
 
     def rows(self, plan: Plan, coefficients: Tensor) -> Tensor:
         """``(n, k + width)``: ``sum_c coefficients[:, c] (derivative c of each)``."""
-        beside, waves = self.singular.rows(plan, coefficients), self.waves.rows(plan, coefficients)
-        kind = torch.promote_types(beside.dtype, waves.dtype)
-        return torch.cat([beside.to(kind), waves.to(kind)], dim=1)
+        return torch.cat([part.rows(plan, coefficients) for part in self.parts], dim=1)
 
 
 class CornerSiren(Siren):
-    """A ``Siren`` in the plane whose last layer adds singular functions of corners: ``u = W [s(x), h_depth(x)] + b``.
+    """A ``Siren`` in the plane whose last layer adds singular functions: ``u = W [s(x), h_depth(x)] + b``.
 
-    ``corners``: the functions, in the coordinates ``stretch x`` that look the same in all directions. They stay as they
-    are; their coefficients, the first columns of the last layer, are trained with it and start at zero (Fox, Henrici
-    and Moler 1967, doi:10.1137/0704008). Raises ``UsageError`` for other than two inputs.
+    ``corners``: those of corners, ``holes``: the multipoles of round holes, after them, in the coordinates
+    ``stretch x`` that look the same in all directions. They stay as they are; their coefficients, the first columns of
+    the last layer, are trained with it and start at zero (Fox, Henrici and Moler 1967, doi:10.1137/0704008). Raises
+    ``UsageError`` for other than two inputs.
     """
 
     terms: Tensor
@@ -145,7 +146,8 @@ class CornerSiren(Siren):
         depth: int = 3,
         omega: float | Sequence[float] = 30.0,
         *,
-        corners: Sequence[Singular | Sequence[float]],
+        corners: Sequence[Singular | Sequence[float]] = (),
+        holes: Sequence[Multipoles | Sequence[float]] = (),
         stretch: Sequence[float] = (1.0, 1.0),
         dtype: torch.dtype | None = None,
         generator: torch.Generator | None = None,
@@ -154,22 +156,23 @@ class CornerSiren(Siren):
         if inputs != 2 or len(stretch) != 2:
             raise UsageError(f"CornerSiren needs two inputs, the plane's coordinates; got {inputs=}, {stretch=}.")
         self.corners = tuple(c if isinstance(c, Singular) else Singular(*c) for c in corners)  # type: ignore[arg-type]
+        self.holes = tuple(h if isinstance(h, Multipoles) else Multipoles(*h) for h in holes)  # type: ignore[arg-type]
         self.register_buffer("stretch", torch.tensor(stretch, dtype=dtype))
         rows = [[float(v) for v in astuple(c)] for c in self.corners]
         self.register_buffer("terms", torch.tensor(rows, dtype=dtype).reshape(-1, 10).T)
-        plain = self.layers[-1]
+        plain, beside = self.layers[-1], len(rows) + sum(h.columns for h in self.holes)
         assert isinstance(plain, nn.Linear)
-        joint = nn.Linear(len(rows) + width, outputs, dtype=dtype)
+        joint = nn.Linear(beside + width, outputs, dtype=dtype)
         with torch.no_grad():
             joint.weight.zero_()
-            joint.weight[:, len(rows) :] = plain.weight
+            joint.weight[:, beside:] = plain.weight
             joint.bias.copy_(plain.bias)
         self.layers[-1] = joint
 
     def resized(self, width: int, generator: torch.Generator | None = None) -> CornerSiren:
-        """A new network of another width with the same corners."""
+        """A new network of another width with the same corners and holes."""
         return CornerSiren(
-            self.inputs, self.outputs, width, self.depth, self.omegas, corners=self.corners,
+            self.inputs, self.outputs, width, self.depth, self.omegas, corners=self.corners, holes=self.holes,
             stretch=self.stretch.tolist(), dtype=self.stretch.dtype, generator=generator,
         )  # fmt: skip
 
@@ -183,7 +186,14 @@ class CornerSiren(Siren):
     def singular(self, x: Any) -> Any:
         """``(n, 2) -> (n, k)``: the singular functions; of jets by their rules."""
         if not isinstance(x, Jet):
-            return self.singular_at(self.stretch * x, torch.ones_like(self.stretch)).channel("", ())
+            at = self._parts_at(self.stretch * x, torch.ones_like(self.stretch))
+            return torch.cat([part.channel("", ()) for part in at], dim=-1)
+        parts: list[Any] = [self._of_corners(x)] if self.corners else []
+        scaled = [x[:, i : i + 1] * self.stretch[i] for i in range(2)]
+        parts += [hole.jets(*scaled) for hole in self.holes]
+        return torch.cat(parts, dim=-1)
+
+    def _of_corners(self, x: Jet) -> Jet:
         px, py, _, _, p, q, log, re, im, pole = self.terms
         turn, ones = self._turn(), torch.ones_like(px)[:, None]
         x0 = (x[:, 0:1] * self.stretch[0])._linear(ones, -px)
@@ -206,9 +216,20 @@ class CornerSiren(Siren):
         product = zeta.apply(derivatives(p, log)) * mirrored.apply(derivatives(q, 0 * log)) * torch.complex(re, im)
         return product._like(product.channels.real)
 
+    def beside(self, plane: Tensor, ratio: Tensor, waves: WavesAt) -> BesideWaves:
+        """What the last layer combines where there is one other: see ``singular_at``."""
+        columns = [len(self.corners)] * bool(self.corners) + [hole.columns for hole in self.holes]
+        return BesideWaves((*self._parts_at(plane, ratio), waves), (*columns, self.width))
+
+    def _parts_at(self, plane: Tensor, ratio: Tensor) -> list[SingularAt | MultipolesAt]:
+        corners = [self.singular_at(plane, ratio)] if self.corners else []
+        return [*corners, *(hole.at(plane, ratio) for hole in self.holes)]
+
     def singular_at(self, plane: Tensor, ratio: Tensor) -> SingularAt:
-        """The functions at points of the plane, ``stretch`` times the inputs; ``ratio`` ``(2,)``: the derivatives of
-        these coordinates along those that are differentiated by."""
+        """The corners' functions at points of the plane, ``stretch`` times the inputs.
+
+        ``ratio`` ``(2,)``: the derivatives of these coordinates along those that are differentiated by.
+        """
         px, py, _, _, p, q, log, re, im, pole = self.terms
         turn = self._turn()
         x, y = plane[:, 0:1] - px, plane[:, 1:2] - py
@@ -224,7 +245,10 @@ class CornerSiren(Siren):
 
     def configuration(self) -> dict[str, Any]:
         """What rebuilds this network: the arguments of the constructor."""
-        more = {"corners": [list(astuple(c)) for c in self.corners], "stretch": self.stretch.tolist()}
+        more = {
+            "corners": [list(astuple(c)) for c in self.corners], "holes": [list(astuple(h)) for h in self.holes],
+            "stretch": self.stretch.tolist(),
+        }  # fmt: skip
         return super().configuration() | {"network": "corner siren"} | more
 
 

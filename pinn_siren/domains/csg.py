@@ -120,7 +120,7 @@ class SetOperation(Domain):
         leaves the closed domain, all that meet.
         """
         parts = []
-        for leaf, role in _roles(self, 1.0):
+        for leaf, role in roles(self):
             index, normal = leaf.normals_at(coordinates)
             sign = sides_of(self, Points(self.axes, coordinates[index], normal), self.scale)
             parts.append((index, normal, sign, torch.full_like(normal[:, 0], role)))
@@ -209,8 +209,8 @@ def _leaves(domain: Domain) -> list[Domain]:
     return [leaf for i, leaf in enumerate(both) if not any(leaf is other for other in both[:i])]
 
 
-def _roles(domain: Domain, role: float) -> list[tuple[Domain, float]]:
+def roles(domain: Domain, role: float = 1.0) -> list[tuple[Domain, float]]:
     """The regions that a set operation combines, with 1, or -1 for those that it takes away."""
     if not isinstance(domain, SetOperation):
         return [(domain, role)]
-    return _roles(domain.first, role) + _roles(domain.second, -role if domain.operation == "-" else role)
+    return roles(domain.first, role) + roles(domain.second, -role if domain.operation == "-" else role)

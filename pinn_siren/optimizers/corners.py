@@ -1,10 +1,10 @@
-"""The singular functions that a problem has at the corners of its domain, and points where they need them."""
+"""The singular functions that a problem has at the corners and in the holes of its domain, and points for them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from ..coefficients import values
 from ..conditions import Boundary, Constraint, is_zero
 from ..domains import Domain, Sampler, wedges
+from ..domains.holes import Hole, holes_of
 from ..domains.wedges import Edge, Real, Wedge, edges_of, lines_of
 from ..jet import LAPLACIAN
 from ..model import Model
+from ..multipoles import Multipoles
 from ..points import Points, join
 from ..problem import Problem
 from ..singular import CornerSiren, Singular
@@ -40,7 +42,11 @@ ROUGH = 4.0
 SHARE, STEEP = 0.3, 3.0
 """Graded points, of all of a constraint; at distances ``room u^STEEP`` for even u."""
 AROUND, SAME = 12, 0.2
-"""Multipoles in a hole; cuts that end closer than this part of their length share them."""
+"""Multipoles in a hole of straight edges; cuts that end closer than this part of their length share them."""
+NEGLIGIBLE, LEAST_AROUND, MOST_AROUND = 1e-12, 8, 60
+"""What the first multipole that is left out of a round hole has of the field, and how many are taken beyond k r."""
+LARGEST = 150
+"""Decimal digits before the point of a multipole at the hole, before it is scaled."""
 WHOLE = 1e-9
 SCAN, HALVINGS = 512, 50
 CUTS = 17
@@ -77,28 +83,53 @@ class Corner:
 
 @dataclass(frozen=True, eq=False)
 class Corners:
-    """The corners of a problem, and the order of its equation there."""
+    """The corners and the round holes of a problem, and the order of its equation.
+
+    ``square``: the constant beside the Laplacian, in units of it: k^2 of a Helmholtz equation.
+    """
 
     domain: Domain
     found: tuple[Corner, ...]
     order: Order
+    holes: tuple[Hole, ...] = ()
+    square: float = 0.0
 
     @property
     def rough(self) -> bool:
         """Whether one of them is: then no sum of sines comes near."""
         return any(corner.rough for corner in self.found)
 
+    @property
+    def needed(self) -> Corners | None:
+        """What sums of sines come near no solution without, for most data; None where they do."""
+        if self.rough:
+            return self
+        return replace(self, found=()) if self.holes else None
+
+    @property
+    def spare(self) -> Corners | None:
+        """All of it, where some is not ``needed``."""
+        return self if self.found and not self.rough else None
+
     @cached_property
     def columns(self) -> int:
         """The number of functions."""
-        return len(self.functions(torch.zeros(2)))
+        return len(self.functions(torch.zeros(2))) + sum(h.columns for h in self.multipoles(torch.zeros(2)))
 
     def functions(self, center: Tensor) -> list[Singular]:
         """All functions, the corners measured from ``center`` ``(2,)``."""
         found = [f for corner in self.found for f in self._functions(corner, center)]
-        return found + [f for hole in self._holes() for f in self._around(hole, center)]
+        return found + [f for end in self._ends() for f in self._around(end, center)]
 
-    def _holes(self) -> list[Real]:
+    def multipoles(self, center: Tensor) -> list[Multipoles]:
+        """Those of the round holes, whose centers are measured from ``center`` ``(2,)``."""
+        found = []
+        for hole in self.holes:
+            x, y = (center.new_tensor(hole.center) - center).tolist()
+            found.append(Multipoles(x, y, hole.radius, _count(hole, self.square), self.square))
+        return found
+
+    def _ends(self) -> list[Real]:
         """The ends of the cuts in holes."""
         found: list[Real] = []
         for corner in self.found:
@@ -108,10 +139,10 @@ class Corners:
                     found.append(end)
         return found
 
-    def _around(self, hole: Real, center: Tensor) -> Iterator[Singular]:
+    def _around(self, end: Real, center: Tensor) -> Iterator[Singular]:
         """``log r`` and ``r^-n cos n theta``, ``r^-n sin n theta``: what is harmonic around a hole and not inside."""
-        x, y = (torch.from_numpy(hole) - center).tolist()
-        near = float(self.domain.level(torch.from_numpy(hole)[None]))
+        x, y = (torch.from_numpy(end) - center).tolist()
+        near = float(self.domain.level(torch.from_numpy(end)[None]))
         yield Singular(x, y, 0.0, near, 0.0, 0, 1, 1.0, 0.0)
         for n in range(1, AROUND + 1):
             yield Singular(x, y, 0.0, near, -float(n), 0, 0, 1.0, 0.0)
@@ -120,10 +151,10 @@ class Corners:
     def beside(self, network: Siren, model: Model) -> CornerSiren:
         """A network of one layer with the singular functions beside its sines, in the units of a model."""
         stretch = model.scale.tolist()
-        functions = self.functions(model.center)
+        functions, holes = self.functions(model.center), self.multipoles(model.center)
         joint = CornerSiren(
-            2, network.outputs, network.width, 1, network.omegas, corners=functions, stretch=stretch,
-            dtype=model.center.dtype,
+            2, network.outputs, network.width, 1, network.omegas, corners=functions, holes=holes,
+            stretch=stretch, dtype=model.center.dtype,
         )  # fmt: skip
         first, source, last = joint.layers[0], network.layers[0], joint.layers[-1]
         assert isinstance(first, nn.Linear) and isinstance(source, nn.Linear) and isinstance(last, nn.Linear)
@@ -187,16 +218,43 @@ class Corners:
         return [join([points[0], *extra])] if extra else points
 
 
-def find_corners(problem: Problem, system: System, model: Model) -> Corners | None:
-    """The corners whose expansions are known: straight edges in the plane, one field, its Laplacian, values or slopes.
+def _count(hole: Hole, square: float) -> int:
+    """How many multipoles of a hole are taken: until they would have no share of the field."""
+    waves = math.sqrt(abs(square)) * hole.radius
+    count = min(int(waves) + max(math.ceil(math.log(NEGLIGIBLE) / math.log(hole.ratio)), LEAST_AROUND), MOST_AROUND)
+    # K_n and Y_n grow as (2 n / e k r)^n.
+    while waves and count > 1 and count * math.log10(max(2 * count / (math.e * waves), 1.0)) > LARGEST:
+        count -= 1
+    return count
 
-    ``model``: one whose fields are zero. None where there are none.
+
+def find_corners(problem: Problem, system: System, model: Model) -> Corners | None:
+    """The corners and holes whose expansions are known: in the plane, one field, its Laplacian.
+
+    Corners: of straight edges, with values or slopes; holes: round ones, in an equation that is harmonic but for its
+    source. ``model``: one whose fields are zero. None where there are none.
     """
     domain = problem.domain
     equations = [c for c in system.constraints if c.on_interior]
     plane = len(domain.axes) == 2 and not domain.has_time and len(problem.fields) == 1 and problem.ansatz is None
-    if not plane or len(equations) != 1 or not 0 < len(lines_of(domain)[0]) <= MOST:
+    if not plane or len(equations) != 1:
         return None
+    found = _corners(problem)
+    holes = tuple(holes_of(domain))
+    order = _order(system, equations[0], model, domain, found) if found or holes else None
+    if order is None:
+        return None
+    kind, constant = order
+    if kind == "variable" or constant.imag:
+        holes = ()
+    return Corners(domain, tuple(found), kind, holes, constant.real) if found or holes else None
+
+
+def _corners(problem: Problem) -> list[Corner]:
+    """The corners of straight edges that have singular functions."""
+    domain = problem.domain
+    if not 0 < len(lines_of(domain)[0]) <= MOST:
+        return []
     stated = [c for c in problem.conditions if isinstance(c, Boundary)]
     breaks = [place for c in stated for place in _breaks(domain, c)]
     found = []
@@ -209,15 +267,20 @@ def find_corners(problem: Problem, system: System, model: Model) -> Corners | No
         jump = kinds == ("value", "value") and _jump(domain, wedge, first, last)
         if not (straight and kinds[0] == kinds[1]) or first is not last:
             found.append(Corner(wedge, kinds, jump, *_cut(domain, wedge)))
-    order = _order(system, equations[0], model, domain, found) if found else None
-    return None if order is None else Corners(domain, tuple(found), order)
+    return found
 
 
-def _order(system: System, equation: Constraint, model: Model, domain: Domain, found: list[Corner]) -> Order | None:
-    """What an equation is at the corners; None where its highest terms are no Laplacian there."""
+def _order(
+    system: System, equation: Constraint, model: Model, domain: Domain, found: list[Corner]
+) -> tuple[Order, complex] | None:
+    """What an equation is, and the constant beside its Laplacian.
+
+    None where its highest terms are no Laplacian at the corners, or anywhere where there are none.
+    """
     sampler = Sampler(torch.Generator().manual_seed(5))
-    near = torch.stack([torch.from_numpy(_middle(c.wedge, 1e-6)) for c in found])
-    points = [join([Points(domain.axes, near), domain.interior(64, sampler)])]
+    inner = domain.interior(64, sampler)
+    near = [torch.from_numpy(_middle(c.wedge, 1e-6)) for c in found] or list(inner.coordinates)
+    points = [join([Points(domain.axes, torch.stack(near)), inner])]
     lin = linearized(system, equation, points, model)[1]
     blocks = lin.complex_blocks() if model.complex_valued else lin.coefficients
     if blocks is None or blocks.shape[1] != 1:
@@ -236,8 +299,9 @@ def _order(system: System, equation: Constraint, model: Model, domain: Domain, f
     rest = of.get("", zero)
     terms = [across - up, across - across[0], mixed, of.get(x, zero), of.get(y, zero), rest - rest[0]]
     if any(float(t.abs().max()) > 1e-12 * float(size + rest.abs().max()) for t in terms):
-        return "variable"
-    return "constant" if bool(rest.any()) else "harmonic"
+        return "variable", 0.0
+    constant = complex(rest[0] / across[0])
+    return ("constant" if constant else "harmonic"), constant
 
 
 def _breaks(domain: Domain, condition: Boundary) -> Iterator[Real]:
