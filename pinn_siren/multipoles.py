@@ -19,8 +19,8 @@ class Multipoles:
 
     ``r, theta`` about ``x, y``; ``square`` is k^2: where positive ``C_m`` is the Bessel function ``Y_m``, where
     negative ``K_m`` of ``|k| r``, and where zero ``r^-m``, for ``m = 0`` log r. All in units of what they are at
-    ``radius``, so that sums of them and of smooth functions are any field around the hole (Vekua 1967, "New Methods for
-    Solving Elliptic Equations"; Trefethen 2018, doi:10.1016/j.aml.2018.06.008).
+    ``radius``. Sums of them and of smooth functions are any field around holes, and converge exponentially (Trefethen
+    2018, "Series solution of Laplace problems", arXiv 1803.00973).
     """
 
     x: float
