@@ -15,12 +15,13 @@ from .build import build_model
 from .domains import Sampler
 from .errors import ResidualError
 from .estimate import Estimate
+from .jet import VALUE
 from .loop import End
 from .model import Model
 from .optimizers.corners import Corners
 from .optimizers.features import sine_features
 from .optimizers.least_squares import LastLayer, collocation
-from .optimizers.linearized import linear
+from .optimizers.linearized import last_layer, linear
 from .optimizers.symbol import Symbol, homogeneous_symbol
 from .parallel import ALONE, Ranks
 from .points import Points
@@ -299,6 +300,9 @@ class Search:
         model = self._model(
             sine_features(width, bandwidth, len(self.problem.fields) * self._parts, torch_generator, onto)
         )
+        if self._symbol is not None and self._symbol.coefficients.get(VALUE):
+            # A constant is none of the equation's waves, and nothing else would hold it.
+            last_layer(model.network).bias.requires_grad_(False)
         solver = self.last_layer(model, width)
         for _ in range(ITERATIONS):
             solver.step()

@@ -395,3 +395,17 @@ def test_growth_needs_no_particular_misfits(monkeypatch, misfits):
             made.run()
     else:
         assert made.run().end in ("stalled", "size")
+
+
+def test_no_constant_stands_beside_waves_that_it_is_none_of():
+    k = 5.0
+    exact = lambda p: torch.special.bessel_y0(k * torch.sqrt((p.x - 2) ** 2 + (p.y - 0.3) ** 2))  # noqa: E731
+    box = Box(x=(-1.5, 1.5), y=(-1.5, 1.5))
+    helmholtz = Helmholtz(domain=box, wavenumber=k, source=0.0, conditions=[Dirichlet(exact)])
+    made = search(helmholtz, 1e-9)
+    made.run()
+    p = box.interior(2000, Sampler(torch.Generator().manual_seed(2)))
+    with torch.no_grad():
+        u = made.best.model(p)[:, 0].real
+    assert not bool(made.best.model.network.layers[-1].bias.any())
+    assert float((u - exact(p)).norm() / exact(p).norm()) < 2e-3

@@ -17,7 +17,7 @@ from ..model import Model
 from ..parallel import Ranks
 from ..points import Points
 from ..system import System
-from .linearized import Raw, last_layer, linearized
+from .linearized import Raw, biased, last_layer, linearized
 
 T = TypeVar("T")
 CHUNK = 2**18
@@ -98,7 +98,7 @@ class ConstraintRows:
         first, last, _ = cut.indices(n)
         layer = last_layer(self.model.network)
         width = layer.in_features
-        size = width + (layer.bias is not None)
+        size = width + (biased(layer))
         kind = next(iter(self.groups.values()))
         matrices = kind.new_zeros(parts, last - first, unknowns)
         step = max(1, CHUNK // width)
@@ -262,19 +262,19 @@ def _rows(
         # The offset is no unknown.
         fixed[0] = 0.0 if imaginary else model.offset[field]
         known = known + torch.einsum("rnk,kn->nr", by_key.to(u.dtype), u - fixed)
-    unknowns = halves * len(model.fields) * (layer.in_features + (layer.bias is not None))
+    unknowns = halves * len(model.fields) * (layer.in_features + (biased(layer)))
     return ConstraintRows(c, plan, points, groups, known - values, model, (parts, n, unknowns), total, kept)
 
 
 def put(model: Model, unknowns: Tensor, whole: bool) -> None:
     """Set the last layer from the unknowns of ``assemble``."""
     layer = last_layer(model.network)
-    width = layer.in_features + (layer.bias is not None)
+    width = layer.in_features + (biased(layer))
     parts = [unknowns.real, unknowns.imag] if whole else [unknowns]
     rows = torch.cat([part.reshape(-1, width) for part in parts])
     with torch.no_grad():
         layer.weight.copy_(rows[:, : layer.in_features])
-        if layer.bias is not None:
+        if biased(layer):
             layer.bias.copy_(rows[:, -1])
 
 

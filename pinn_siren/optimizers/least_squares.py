@@ -19,7 +19,7 @@ from ..points import Points
 from ..system import System
 from .by_qr import remainder, solve
 from .design import Block, Design, design, put
-from .linearized import last_layer, linear
+from .linearized import biased, last_layer, linear
 from .stage import Stage, Update
 from .weighted import Held, Streamed, Weighted, chunks_of, fits, say_streamed
 
@@ -184,7 +184,7 @@ class LastLayer:
         """The last layer's weights, as ``matrix`` takes them."""
         layer = last_layer(self.model.network)
         rows = layer.weight.detach()
-        if layer.bias is not None:
+        if biased(layer):
             rows = torch.cat([rows, layer.bias.detach()[:, None]], dim=1)
         if self.whole:
             half = len(rows) // 2

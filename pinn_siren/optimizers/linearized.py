@@ -30,6 +30,11 @@ def last_layer(network: nn.Module) -> nn.Linear:
     return layers[-1]
 
 
+def biased(layer: nn.Linear) -> bool:
+    """Whether a layer's bias is solved for; not one that is none, or fixed, as beside waves that a constant is not."""
+    return layer.bias is not None and layer.bias.requires_grad
+
+
 @torch.no_grad()
 def linear(system: System, points: dict[str, list[Points]], model: Model) -> bool:
     """Whether the fields enter every residual linearly, at a few of the points."""
@@ -107,4 +112,4 @@ def _raw(model: Model, points: Points, plan: Plan) -> tuple[Jet, ...]:
     return tuple(Jet(channels[..., i], plan, points) for i in range(len(model.fields)))
 
 
-__all__ = ["Raw", "last_layer", "linear", "linearized"]
+__all__ = ["Raw", "biased", "last_layer", "linear", "linearized"]
