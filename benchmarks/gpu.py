@@ -3,9 +3,9 @@
     python benchmarks/gpu.py
     python benchmarks/gpu.py --device cpu --only step
 
-takes under nine minutes on a data-centre GPU and writes results/gpu.md and results/gpu.png. On a CPU the same code runs
-at a tenth of the size (``--small``: much smaller, to see that it runs) and writes results/step.md and results/step.png.
-What fails is said in its place in the table, and the rest goes on.
+is made to end within nine minutes on a data-centre GPU and writes results/gpu.md and results/gpu.png. On a CPU the
+same code runs at a tenth of the size (``--small``: much smaller, to see that it runs) and writes results/step.md and
+results/step.png. What fails is said in its place in the table, and the rest goes on.
 """
 
 from __future__ import annotations

@@ -206,24 +206,35 @@ def loss_terms(history: Mapping[str, NDArray[Any]]) -> list[str]:
 
 def paint_history(figure: Figure, box: Box, history: Mapping[str, NDArray[Any]], terms: Sequence[str]) -> Axes:
     """The loss and its terms against the step, both as recorded; of a search, the misfits of its attempts."""
+    # Only a search has no terms: its attempts do not follow from each other.
+    searched = list(terms) == ["loss"]
     axes = place(figure, box)
     steps = history.get("step", np.arange(len(history[terms[0]])))
     marker = "o" if len(steps) < 30 else None
     for k, name in enumerate(terms):
         line, thickness, colour = (
-            ("-" if len(terms) > 1 else "", 2.2, "k")
+            ("" if searched else "-", 2.2, "k")
             if name == "loss"
             else (("-", "--", ":")[k // 10 % 3], 1.5, f"C{k % 10}")
         )
         values = np.where(np.asarray(history[name]) > 0, history[name], np.nan)
         short = name if len(name) < 20 else f"{name[:9]}…{name[-9:]}"
-        axes.semilogy(steps, values, line, linewidth=thickness, color=colour, label=short, marker=marker, markersize=3)
-    # Only a search has no terms: its attempts do not follow from each other.
-    searched = list(terms) == ["loss"]
+        axes.semilogy(
+            steps,
+            values,
+            line,
+            linewidth=thickness,
+            color=colour,
+            label=short,
+            marker=marker,
+            markersize=6 if searched else 3,
+        )
     axes.set_title(
         "attempts of the search, of which the best is kept" if searched else "history of the loss", fontsize=10
     )
     axes.set(xlabel="attempt" if searched else "step", ylabel="loss")
+    if searched:
+        axes.set_xlim(0.5, len(steps) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)

@@ -61,7 +61,7 @@ class Solve:
     resampling: Literal["uniform", "rad", "r3"] = "uniform"
     """Where interior points go: everywhere alike, or where the residual is large."""
     compile: Flag = False
-    """Train by compiled graphs: about a minute more at the start, faster steps on a GPU."""
+    """Train by compiled graphs: up to a minute more at the start, steps in one piece on a GPU."""
     resume: Flag = False
     """Go on from the checkpoint of a run that was killed, or start where there is none."""
     require: Strictness = None

@@ -82,7 +82,7 @@ class Slabwork(nn.Module):
         order = row.argsort()
         order = order[row[order] >= 0]
         most = max(1, CHUNK // (len(x.channels) * self.width))
-        for some in order.split(most):
+        for some in order.split(most) if len(order) else ():
             local = Jet(self._local(x.channels[:, some], cell[some]), x.plan, x.points)
             functions: Any = torch.sin(local._linear(self.waves, self.phases))  # type: ignore[arg-type]
             numbers, counts = torch.unique_consecutive(row[some], return_counts=True)

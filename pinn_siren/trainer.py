@@ -71,7 +71,8 @@ class Trainer:
     ``watch``: ``(seconds, model)``, called at every record; the seconds that it takes count as the training's.
     ``folded``: a smaller default network for Gauss-Newton to begin with, its frequencies in the weights and omega 1, so
     that the damping sees all layers alike. ``compile``: run the loss and its gradient as compiled graphs, replayed
-    whole on CUDA; each number of points takes about a minute once, and where it is impossible, one line says why.
+    whole on CUDA; each number of points is compiled once, which takes seconds to a minute, and where it is impossible,
+    one line says why.
 
     Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
     arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.

@@ -239,3 +239,10 @@ def test_slabwork_is_silent_where_nothing_is_stored() -> None:
         network.weight.fill_(3.0)
     x = torch.tensor([[-0.5, 0.3], [0.75, 0.3]], dtype=torch.float64)
     assert network(x)[:, 0].tolist() == pytest.approx([0.0, 3 * math.sin(0.5 + 0.6)])
+
+
+def test_where_nothing_sounds_the_field_is_zero():
+    network = Slabwork([[-1.0, 0.0, 1.0], [-1.0, 1.0]], 2, 1, dtype=torch.float64)
+    network.row[0] = 0
+    silent = torch.tensor([[0.5, 0.0], [0.7, -0.2]], dtype=torch.float64)
+    assert network(silent).shape == (2, 1) and not bool(network(silent).any())
