@@ -210,7 +210,7 @@ def paint_history(figure: Figure, box: Box, history: Mapping[str, NDArray[Any]],
     searched = list(terms) == ["loss"]
     axes = place(figure, box)
     steps = history.get("step", np.arange(len(history[terms[0]])))
-    marker = "o" if len(steps) < 30 else None
+    marker = "o" if searched or len(steps) < 30 else None
     for k, name in enumerate(terms):
         line, thickness, colour = (
             ("" if searched else "-", 2.2, "k")
@@ -222,7 +222,7 @@ def paint_history(figure: Figure, box: Box, history: Mapping[str, NDArray[Any]],
         axes.semilogy(
             steps,
             values,
-            line,
+            linestyle=line,
             linewidth=thickness,
             color=colour,
             label=short,
