@@ -160,18 +160,18 @@ def test_many_sources_share_patches(capsys):
             return torch.exp(-((p.x - x) ** 2 + (p.y - y) ** 2) / (2 * width**2)) / width**2
 
         return Helmholtz(
-            domain=Box(x=(-1, 1), y=(-1, 1)), wavenumber=20.0, source=source, conditions=[PML(0.5)]
+            domain=Box(x=(-1, 1), y=(-1, 1)), wavenumber=12.0, source=source, conditions=[PML(0.5)]
         )  # fmt: skip
 
     places = np.random.default_rng(3).uniform(-0.4, 0.4, (10, 2))
-    problems = [at(*place, 0.06 if i else 0.2) for i, place in enumerate(places)]
+    problems = [at(*place, 0.08 if i else 0.2) for i, place in enumerate(places)]
     started = time.process_time()
     solutions = solve_many(problems, tolerance=1e-6)
     together = time.process_time() - started
     assert "10 on shared patches, 0 one by one" in capsys.readouterr().err
     inner = 0.9 * GRID - 0.45
     spent = []
-    for number in (0, 1, 7):
+    for number in (0, 7):
         started = time.process_time()
         alone = solve(problems[number], tolerance=1e-6, progress=False, device="cpu")
         spent.append(time.process_time() - started)
