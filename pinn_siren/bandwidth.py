@@ -329,7 +329,7 @@ class Search:
                 if part.is_complex() and not solver.whole:
                     size = math.hypot(size, next(scales)) / math.sqrt(2)
                 total += float(c.square(part)) / size**2
-        values = model(self._inside)
+        values = self.problem.seen(model(self._inside), self._inside)
         if self.problem.free_constant:
             values = values - values.mean(0)
         lever = float(model.amplitude.max())

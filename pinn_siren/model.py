@@ -108,6 +108,15 @@ class Model(nn.Module):
         assert isinstance(first, nn.Linear)
         return Waves(omega * first.weight / self.scale, omega * first.bias, self.center)
 
+    def owned(self, field: int) -> Tensor | None:
+        """``(inputs of the last layer,)``: 1 for the features that a field is made of, 0 for others; None: all are."""
+        network = self.network
+        if not isinstance(network, CornerSiren) or all(hole.field < 0 for hole in network.holes):
+            return None
+        columns = self.center.new_ones(len(network.corners))
+        holes = [self.center.new_full((h.columns,), float(h.field in (-1, field))) for h in network.holes]
+        return torch.cat([columns, *holes, self.center.new_ones(network.width)])
+
     def features(self, points: Points) -> WavesAt | BesideWaves | None:
         """What the last layer of a ``Siren`` of one layer combines, in closed form; of another network None."""
         waves, network = self.waves, self.network

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from .jet import LAPLACIAN, Jet, Plan
 
+INSIDE = 1 - 1e-6
+"""In radii: points nearer than this are no points of the field around a hole, with rounding."""
+
 
 @dataclass(frozen=True)
 class Multipoles:
@@ -19,8 +22,9 @@ class Multipoles:
 
     ``r, theta`` about ``x, y``; ``square`` is k^2: where positive ``C_m`` is the Bessel function ``Y_m``, where
     negative ``K_m`` of ``|k| r``, and where zero ``r^-m``, for ``m = 0`` log r. All in units of what they are at
-    ``radius``. Sums of them and of smooth functions are any field around holes, and converge exponentially (Trefethen
-    2018, "Series solution of Laplace problems", arXiv 1803.00973).
+    ``radius``; nearer points are moved there. ``field``: the one field that has them, -1 for all. Sums of them and of
+    smooth functions are any field around holes, and converge exponentially (Trefethen 2018, "Series solution of Laplace
+    problems", arXiv 1803.00973).
     """
 
     x: float
@@ -28,6 +32,7 @@ class Multipoles:
     radius: float
     count: int
     square: float = 0.0
+    field: int = -1
 
     @property
     def columns(self) -> int:
@@ -42,13 +47,19 @@ class Multipoles:
     def at(self, plane: Tensor, ratio: Tensor) -> MultipolesAt:
         """The functions at points of the plane ``(n, 2)``; ``ratio``: see ``MultipolesAt``."""
         x, y = (plane[:, 0] - self.x) / self.radius, (plane[:, 1] - self.y) / self.radius
-        return MultipolesAt(self, ratio / self.radius, torch.complex(x, y), {})
+        z = torch.complex(x, y)
+        return MultipolesAt(self, ratio / self.radius, z * _inward(z.abs()) + (z == 0), {})
 
     def jets(self, x: Jet, y: Jet) -> Jet:
         """``(n, columns)`` of jets ``(n, 1)`` of the two coordinates: ``[r^-m C_m(k r)] (r e^(i theta))^m``."""
         one = x.channels.new_ones(self.count + 1, 1) / self.radius
         shift = one[:, 0]
         right, up = x._linear(one, -self.x * shift), y._linear(one, -self.y * shift)
+        r = torch.hypot(right.value, up.value)
+        right, up = (
+            part._like(torch.cat([part.channels[:1] * _inward(r) + at, part.channels[1:]]))
+            for part, at in ((right, (r == 0).to(r)), (up, 0.0))
+        )
         power = torch.arange(self.count + 1, device=shift.device).to(shift)
         square = right * right + up * up
 
@@ -165,6 +176,11 @@ class MultipolesAt:
         for c in torch.nonzero((coefficients != 0).any(dim=0))[:, 0].tolist():
             total += coefficients[:, c, None] * self.channel(plan.keys[c], plan.axes)
         return total
+
+
+def _inward(r: Tensor) -> Tensor:
+    """What points at ``r`` radii are multiplied by: those inside a hole, where other fields may hold, lie on it."""
+    return torch.where((r < INSIDE) & (r > 0), 1 / r.clamp(min=1e-300), 1.0)
 
 
 def _cylinder(of: Multipoles, r: Tensor, highest: int) -> Tensor:

@@ -106,11 +106,15 @@ class ConstraintRows:
             end = min(start + step, last)
             at, to = slice(start, end), slice(start - first, end - first)
             shapes = [features(self.model, p[at], self.plan) for p in self.points]
+            owned = [self.model.owned(field) for field in range(len(self.model.fields))]
             for (which, field, imaginary), by_key in self.groups.items():
                 column = ((len(self.model.fields) if imaginary else 0) + field) * size
                 for r in range(parts):
                     scaled = by_key[r, at] * self.model.amplitude[field]
-                    matrices[r, to, column : column + width] += shapes[which].rows(self.plan, scaled)
+                    if not bool(scaled.any()):
+                        continue
+                    made, some = shapes[which].rows(self.plan, scaled), owned[field]
+                    matrices[r, to, column : column + width] += made if some is None else made * some
                     if size > width:
                         matrices[r, to, column + width] += scaled[:, 0]
         return matrices
