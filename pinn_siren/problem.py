@@ -79,6 +79,7 @@ class Problem(metaclass=_Stated):
     stretches: ClassVar[bool] = False
     reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
     cut_method: ClassVar[str] = "finite differences on cut cells, second order, sparse LU"
+    sides_method: ClassVar[str] = "finite differences on cut cells matched at interfaces, second order, sparse LU"
     one_grid: ClassVar[bool] = False
     share: ClassVar[float] = 1 / 8
 
@@ -305,6 +306,8 @@ class Problem(metaclass=_Stated):
         """What solves the reference: by name, for reports."""
         if self.reference is not None:
             return self.reference_method if self.one_grid else "own reference"
+        if self.sides is not None:
+            return self.sides_method
         return self.reference_method if isinstance(self.domain, Box) else self.cut_method
 
     def cells(self, resolution: int | None = None) -> dict[str, int]:
@@ -342,6 +345,11 @@ class Problem(metaclass=_Stated):
             raise NoReferenceError("A fit has no equation to solve by finite differences; give exact= or reference=.")
         if self.radiates:
             raise NoReferenceError("No grid reaches the open space of Radiating(): give exact=, or use Absorbing().")
+        if self.sides is not None:
+            raise NoReferenceError(
+                f"Across interfaces the finite differences solve Poisson problems, not {type(self).__name__}: give "
+                "exact= or reference=."
+            )
         # The solver knows problems, so it is known only when one is solved.
         from .reference.residual import solve_residual
 

@@ -83,22 +83,23 @@ class Interface(ConditionBase):
         behind, before = sides.beside(p)
         inner, outer = own(fields[0], behind, len(sides)), own(fields[0], before, len(sides))
         jump, flux = values(self.jump, p, "Interface jump"), values(self.flux, p, "Interface flux")
+        diffusion = getattr(problem, "diffusion", 1.0)
+        inner_limit, outer_limit = (self.limit(sides, diffusion, p, side) for side in (-1, 1))
         parts: list[Tensor] = []
         for minus, plus in zip(inner, outer, strict=True):
             parts.append(plus.value - minus.value - jump)
-            outflow = self.limit(problem, p, 1) * plus.normal_derivative
-            parts.append(outflow - self.limit(problem, p, -1) * minus.normal_derivative - flux)
+            parts.append(outer_limit * plus.normal_derivative - inner_limit * minus.normal_derivative - flux)
         return tuple(parts)
 
-    def limit(self, problem: Any, p: Points, side: int) -> Tensor:
+    def limit(self, sides: Sides, diffusion: Coefficient, p: Points, side: int) -> Tensor:
         """``(n,)``: the coefficient as points of a curve are approached along the normal from one side, 1 or -1.
 
         Extrapolated from two places beside the curve.
         """
-        coefficient = getattr(problem, "diffusion", 1.0) if self.coefficient is None else self.coefficient
+        coefficient = diffusion if self.coefficient is None else self.coefficient
         if not callable(coefficient):
             return values(coefficient, p, "diffusion")
-        near, far = (values(coefficient, problem.sides.moved(p, m * side), "diffusion") for m in (1, 2))
+        near, far = (values(coefficient, sides.moved(p, m * side), "diffusion") for m in (1, 2))
         return 2 * near - far
 
 
