@@ -109,13 +109,14 @@ class Model(nn.Module):
         return Waves(omega * first.weight / self.scale, omega * first.bias, self.center)
 
     def owned(self, field: int) -> Tensor | None:
-        """``(inputs of the last layer,)``: 1 for the features that a field is made of, 0 for others; None: all are."""
+        """The numbers of the last layer's inputs that a field is made of; None: all of them."""
         network = self.network
-        if not isinstance(network, CornerSiren) or all(hole.field < 0 for hole in network.holes):
+        if not isinstance(network, CornerSiren) or not (network.series or any(h.field >= 0 for h in network.holes)):
             return None
-        columns = self.center.new_ones(len(network.corners))
-        holes = [self.center.new_full((h.columns,), float(h.field in (-1, field))) for h in network.holes]
-        return torch.cat([columns, *holes, self.center.new_ones(network.width)])
+        shares = [torch.ones(len(network.corners), dtype=torch.bool)]
+        shares += [torch.full((h.columns,), h.field in (-1, field)) for h in network.holes]
+        shares.append(torch.full((network.width,), field not in network.series))
+        return torch.cat(shares).nonzero()[:, 0].to(self.center.device)
 
     def features(self, points: Points) -> WavesAt | BesideWaves | None:
         """What the last layer of a ``Siren`` of one layer combines, in closed form; of another network None."""
