@@ -156,6 +156,8 @@ class Search:
         model = self._model(network)
         few = self._system.sample({c.name: 16 for c in self._system.constraints}, Sampler(torch.Generator()))
         self._linear = linear(self._system, few, model)
+        if self.corners is not None and self.corners.series:
+            self._system = System(self.problem, frozenset(self.corners.series), self.ranks)
         wanted = self.own and self._linear and self.corners is None
         symbol = homogeneous_symbol(self._system, model, self.scales.half_width) if wanted else None
         if symbol is not None:
@@ -334,7 +336,7 @@ class Search:
                 if part.is_complex() and not solver.whole:
                     size = math.hypot(size, next(scales)) / math.sqrt(2)
                 total += float(c.square(part)) / size**2
-        values = model(self._inside)
+        values = self.problem.seen(model(self._inside), self._inside)
         if self.problem.free_constant:
             values = values - values.mean(0)
         lever = float(model.amplitude.max())
@@ -378,7 +380,8 @@ class Search:
     @property
     def _unknowns(self) -> int:
         """Unknowns a feature, of those that are solved for together."""
-        return 1 if self.problem.apart else len(self.problem.fields)
+        joined = 1 if self.problem.apart else len(self.problem.fields)
+        return max(1, joined - (0 if self.corners is None else len(self.corners.series)))
 
     def _found(self, end: End) -> Found:
         best = self.best

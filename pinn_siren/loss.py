@@ -22,7 +22,7 @@ from .memory import Chunks
 from .microbatches import Gradient, Whole, added, bytes_a_point, gradient_of, packed, points_within
 from .model import Model
 from .parameters import Unknowns
-from .points import Points
+from .points import Points, join
 from .resampling import Resampling, Uniform
 from .scales import Scales
 from .system import System
@@ -313,14 +313,20 @@ class Objective:
         answers = {name: tuple(1 / r for r in response) for name, response in self.scales.response.items()}
         squares = self._squares(fresh, answers)
         raw = math.sqrt(sum(float(square) for square in squares.values()))
-        inside = next(fresh[c.name][0] for c in self.system.constraints if c.on_interior)
+        inside = self._everywhere(fresh)
         fields = self._fields(inside)
         lever = (self._fields(inside, self.scales.amplitude) - fields).norm() / self.scales.amplitude
         size = float(fields.norm())
         return raw * float(lever) / size if size else math.inf
 
     def _fields(self, p: Points, shift: float = 0.0) -> Tensor:
-        return torch.cat(list(self.chunks.over(len(p), lambda rows: self.model(p[rows], shift=shift))))
+        seen = self.system.problem.seen
+        return torch.cat(list(self.chunks.over(len(p), lambda rows: seen(self.model(p[rows], shift=shift), p[rows]))))
+
+    def _everywhere(self, points: dict[str, list[Points]]) -> Points:
+        """Points inside, on all sides where there are some."""
+        inside = [points[c.name][0] for c in self.system.constraints if c.on_interior]
+        return inside[0] if self.system.problem.sides is None else join(inside)
 
     def state(self) -> dict[str, Any]:
         """The points and the generators, as tensors and plain types."""

@@ -152,7 +152,7 @@ class _Batch:
         """One of the results."""
         problem, model = self.problems[number], self.models[number]
         if problem.free_constant:
-            zero_mean(model, problem.domain)
+            zero_mean(model, problem)
         said = f"LeastSquares: features shared by {len(self.problems)} problems, {found.reason}"
         provenance = Provenance(
             "LeastSquares", said, self.tolerance, estimate, seconds, self.seed, "float64", "cpu",

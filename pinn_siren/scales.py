@@ -19,7 +19,7 @@ from .errors import ProblemError
 from .jet import LAPLACIAN, VALUE, Jet, Linearization, Plan, linearize
 from .points import TIME, Points
 from .problem import Problem, record
-from .spectra import ROUNDING, highest_frequency
+from .spectra import ROUNDING, highest_frequency, of_points
 from .system import checked
 
 SMOOTHEST = 3.0
@@ -30,6 +30,8 @@ PROBE, FAR = 0.1, 10.0
 """The size of the random field that residuals are linearized at; a field this many times larger is far from it."""
 LINES, LINE = 8, 256
 """Lines sampled an axis and constraint, and points on each."""
+SCATTERED = 2000
+"""Points at which data are read that lines would leave."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,10 @@ def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: list[
 
     White data below ``rounding`` are what is left of terms that cancel, and have no wavenumber.
     """
+    if c.scattered:
+        p = c.sample(SCATTERED, sampler)[0]
+        found = of_points(p.coordinates, torch.nan_to_num(_at_zero(problem, c, [p]), 0.0, 0.0, 0.0))
+        return {axis: k for axis, k in zip(p.axes, found, strict=True) if k > 0}
     highest = {}
     for axis, (low, high) in problem.domain.bounds.items():
         start = c.sample(LINES, sampler)

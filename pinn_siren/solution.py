@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .ansatz.hard import HardConditions
+from .conditions import own
 from .described import Shape, ansatz_of, network_of
 from .equations import PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
@@ -80,7 +81,8 @@ class Solution:
         """The unknown fields with derivatives: ``solution.jet(points, ["x", "laplacian"]).x``, tensors of ``(n,)``.
 
         Without ``derivatives`` all up to the second order are carried. A single field comes as one jet, several as a
-        tuple; an eikonal problem with several sources has one travel time each.
+        tuple; an eikonal problem with several sources has one travel time each. Where interfaces cut the domain, it is
+        that of the side which each point is on.
         """
         p = self._points(points)
         axes = p.axes
@@ -88,6 +90,8 @@ class Solution:
         with torch.no_grad():
             asked = frozenset(derivatives or every) - {"value"}
             jets = self.model.fields_at(p, make_plan(axes, asked))
+            sides = self.shape.sides
+            jets = jets if sides is None else own(jets, sides.of(p.coordinates), len(sides))
         return jets[0] if len(jets) == 1 else jets
 
     @cached_property
@@ -118,7 +122,7 @@ class Solution:
     @torch.no_grad()
     def _evaluate(self, p: Points) -> tuple[Tensor, int]:
         """``(n, outputs)``, NaN outside the domain, and how many points lie there."""
-        values = torch.cat([self._observe(self.model(part)) for part in _chunks(p)])
+        values = torch.cat([self._observe(self.model(part), part) for part in _chunks(p)])
         outside = ~self.shape.domain.contains(p.coordinates)
         values[outside] = values.new_tensor(complex(torch.nan, torch.nan) if values.is_complex() else torch.nan)
         return values, int(outside.sum())
@@ -274,7 +278,9 @@ class Solution:
         s = self.shape
         return f"Solution({s.name}, {', '.join(s.outputs)} on {s.domain}, {self.provenance.method})"
 
-    def _observe(self, values: Tensor) -> Tensor:
+    def _observe(self, values: Tensor, p: Points) -> Tensor:
+        if self.shape.sides is not None:
+            return self.shape.sides.pick(values, p.coordinates)
         if self.problem is not None:
             return self.problem.observe(values)
         return values.min(dim=1, keepdim=True).values if self.shape.earliest else values[:, : len(self.shape.outputs)]

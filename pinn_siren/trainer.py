@@ -338,7 +338,7 @@ class Trainer:
         """What was reached so far, with how it was reached."""
         problem = self.problem if self.unknowns is None else forward(self.problem, self.unknowns.values())
         if problem.free_constant:
-            zero_mean(self.model, problem.domain)
+            zero_mean(self.model, problem)
         stages = [f"{s.name} {o.steps}" for s, o in self.outcomes]
         provenance = Provenance(
             method=method or ", ".join([" + ".join(stages) or "untrained", *self._options()]),

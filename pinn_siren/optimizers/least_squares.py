@@ -18,7 +18,7 @@ from ..model import Model
 from ..points import Points
 from ..system import System
 from .by_qr import remainder, solve
-from .design import Block, Design, design, put
+from .design import Block, Design, Layout, design, put
 from .linearized import biased, last_layer, linear
 from .stage import Stage, Update
 from .weighted import Held, Streamed, Weighted, chunks_of, fits, say_streamed
@@ -189,10 +189,11 @@ class LastLayer:
         rows = layer.weight.detach()
         if biased(layer):
             rows = torch.cat([rows, layer.bias.detach()[:, None]], dim=1)
+        layout = Layout.of(self.model)
         if self.whole:
             half = len(rows) // 2
-            return torch.complex(rows[:half], rows[half:]).reshape(-1)
-        return rows.reshape(-1)
+            return torch.complex(layout.taken(rows[:half]), layout.taken(rows[half:]))
+        return layout.taken(rows)
 
 
 def iteration(objective: Objective, solver: LastLayer) -> Update:

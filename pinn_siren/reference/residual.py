@@ -56,7 +56,7 @@ def affordable(problem: Problem, cells: Mapping[str, int]) -> dict[str, int]:
     axes = problem.domain.space_axes
     orders = {a: problem.order(a) for a in axes}
     fourth = max(orders.values(), default=0) > 2
-    size = math.prod(4 * cells[a] for a in axes) * len(problem.fields) * (1 + fourth)
+    size = math.prod(4 * cells[a] for a in axes) * len(problem.stated_fields) * (1 + fourth)
     fit = min(1.0, (MOST_UNKNOWNS.get(len(axes), size) / size) ** (1 / max(1, len(axes))))
     limit = {a: MOST_CELLS_FOURTH // 4 if orders[a] > 2 else cells[a] for a in axes}
     return {a: min(limit[a], max(4, int(n * fit))) if a in limit else n for a, n in cells.items()}
