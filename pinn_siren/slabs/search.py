@@ -30,7 +30,7 @@ SIZES = {
     (1, "uniform"): Size(60, 12.0, 40),
     (2, "uniform"): Size(400, 13.0, 30, reach=1.45),
     (1, "pieces"): Size(60, 12.0, 80),
-    (2, "pieces"): Size(400, 13.0, 30, reach=1.45),
+    (2, "pieces"): Size(300, 10.0, 36, reach=1.45, cut=1e-9),
     (1, "varies"): Size(60, 8.0, 36, levels=8, inner=30, cut=1e-9),
     (2, "varies"): Size(140, 3.5, 16, levels=4, inner=11, reach=1.35, cut=1e-9),
 }
