@@ -28,6 +28,8 @@ class Slabwork(nn.Module):
     axis; ends belong to the cell above them, points outside to the nearest. The hidden layer, ``waves`` ``(width, d)``
     and ``phases`` ``(width,)``, is the same in all cells: each is a SIREN of one hidden layer. ``weight``
     ``(stored, width)``: of the cells where the field is not silent; ``row`` ``(cells,)`` says which, -1 where none.
+    ``clock``: which axis is the time, where cells are of several widths or waves of several speeds: then h is that of
+    the cell over ``extent`` ``(stored, d)``, and of the time z is -1 at the cell's start.
     Weights that outgrow memory lie in a file (``spill``), and evaluation gives back what it read of them.
 
     Raises ``UsageError`` for ends that do not ascend, or sizes that are not positive.
@@ -36,6 +38,7 @@ class Slabwork(nn.Module):
     waves: Tensor
     phases: Tensor
     row: Tensor
+    extent: Tensor
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class Slabwork(nn.Module):
         width: int,
         stored: int,
         *,
+        clock: int | None = None,
         weight: Tensor | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -58,6 +62,9 @@ class Slabwork(nn.Module):
         self.register_buffer("waves", torch.zeros(width, len(ends), dtype=dtype))
         self.register_buffer("phases", torch.zeros(width, dtype=dtype))
         self.register_buffer("row", torch.full((math.prod(len(line) - 1 for line in ends),), -1))
+        self.clock = clock
+        if clock is not None:
+            self.register_buffer("extent", torch.ones(stored, len(ends), dtype=dtype))
         self.weight = nn.Parameter(zeros(stored, width, self.waves.dtype) if weight is None else weight)
 
     @property
@@ -93,7 +100,7 @@ class Slabwork(nn.Module):
         order = order[row[order] >= 0]
         most = max(1, CHUNK // (len(x.channels) * self.width))
         for some in order.split(most) if len(order) else ():
-            local = Jet(self._local(x.channels[:, some], cell[some]), x.plan, x.points)
+            local = Jet(self._local(x.channels[:, some], cell[some], row[some]), x.plan, x.points)
             functions: Any = torch.sin(local._linear(self.waves, self.phases))  # type: ignore[arg-type]
             numbers, counts = torch.unique_consecutive(row[some], return_counts=True)
             parts = functions.channels.split(counts.tolist(), dim=1)
@@ -106,7 +113,7 @@ class Slabwork(nn.Module):
             release(self.weight)
         return Jet(out, x.plan, x.points)
 
-    def _local(self, channels: Tensor, cell: Tensor) -> Tensor:
+    def _local(self, channels: Tensor, cell: Tensor, row: Tensor) -> Tensor:
         """Coordinates in each point's cell: its derivatives are those of a linear map."""
         center, half = [], []
         for line in reversed(self.lines):
@@ -114,6 +121,11 @@ class Slabwork(nn.Module):
             center.append((line[which] + line[which + 1]) / 2)
             half.append((line[which + 1] - line[which]) / 2)
         middle, halves = (torch.stack(columns[::-1], dim=1) for columns in (center, half))
+        if self.clock is not None:
+            wide = halves / self.extent[row]
+            shift = torch.zeros_like(wide)
+            shift[:, self.clock] = (wide - halves)[:, self.clock]
+            middle, halves = middle + shift, wide
         return torch.cat([channels[:1] - middle, channels[1:]]) / halves
 
     def configuration(self) -> dict[str, Any]:
@@ -123,6 +135,7 @@ class Slabwork(nn.Module):
             "breaks": [line.tolist() for line in self.lines],
             "width": self.width,
             "stored": self.stored,
+            **({} if self.clock is None else {"clock": self.clock}),
         }
 
 

@@ -24,10 +24,14 @@ from pinn_siren import (
     solve,
     spill,
 )
+from pinn_siren.ansatz.derive import BuiltIn
+from pinn_siren.build import build_model
 from pinn_siren.errors import UsageError
 from pinn_siren.reference.wave_spectral import spectral_wave
+from pinn_siren.scales import measure_scales
 from pinn_siren.slabs import Cut, March, Size, read, search_slabs
 from pinn_siren.slabs.basis import make_basis
+from pinn_siren.slabs.search import Trail
 from pinn_siren.slabs.statement import NotCoveredError
 from pinn_siren.slabwork import Slabwork
 from pinn_siren.verify import verify
@@ -159,6 +163,94 @@ def test_a_pulse_meets_a_jump_of_the_speed() -> None:
     exact = torch.where(x < jump, before, 4 / 3 * half(jump + (x - jump) / 2 - end))
     values = solution(torch.stack([x, torch.full_like(x, end)], dim=1).numpy())
     assert relative(torch.as_tensor(values), exact) < 1e-6
+
+
+def through_layers(x: torch.Tensor, t: float, ends: list[float], speeds: list[float]) -> torch.Tensor:
+    """d'Alembert: every wave that meets an end goes on as two, which the field's and its slope's continuity sizes."""
+    bounds, first = [-math.inf, *ends, math.inf], speeds[0]
+    out, waves = torch.zeros_like(x), [(0, 1, 1.0, 0.0), (0, -1, 1.0, 0.0)]
+    while waves:
+        layer, way, size, shift = waves.pop()
+        inside = (x >= bounds[layer]) & (x < bounds[layer + 1])
+        phase = way * x * first / speeds[layer] + shift - first * t
+        # The wave that runs to the left from the start on meets no end.
+        center = 0.5 if way < 0 and layer == 0 and shift == 0 else -0.5
+        out += inside * size * torch.exp(-200 * (phase - center) ** 2) / 2
+        end = bounds[layer + (way > 0)]
+        if not math.isfinite(end) or abs(size) < 1e-12:
+            continue
+        beyond = speeds[layer + way]
+        back = (beyond - speeds[layer]) / (beyond + speeds[layer])
+        turned = way * end * first * (1 / speeds[layer] - 1 / beyond)
+        waves.insert(0, (layer + way, way, size * (1 + back), shift + turned))
+        waves.insert(0, (layer, -way, size * back, shift + 2 * way * end * first / speeds[layer]))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("ends", "speeds"), [([0.2137], [1.0, 5.0]), ([0.1, 0.13], [1.0, 3.0, 1.0]), ([-0.1, 0.95], [1.0, 0.5, 2.0])]
+)
+def test_layers_of_any_contrast_and_thickness(ends: list[float], speeds: list[float]) -> None:
+    def speed(p: Points) -> torch.Tensor:
+        return torch.tensor(speeds, dtype=p.x.dtype)[torch.bucketize(p.x.contiguous(), torch.tensor(ends).double())]
+
+    problem = line(0.8, speed=speed, conditions=[Absorbing(), Initial(lambda p: torch.exp(-200 * (p.x + 0.5) ** 2), 0)])
+    scales = measure_scales(problem)
+    found = search_slabs(problem, scales, 1e-6, 3, math.inf)
+    assert found is not None and found.estimate < 1e-6
+    x = torch.linspace(-0.99, 0.99, 400, dtype=torch.float64)
+    p = Points(("x", "t"), torch.stack([x, torch.full_like(x, 0.8)], dim=1))
+    values = build_model(problem, scales, found.network, torch.float64, 3, BuiltIn(None))(p)[:, 0]
+    assert relative(values.detach(), through_layers(x, 0.8, ends, speeds)) < 1e-6
+
+
+def test_a_slanted_beam_is_refracted_at_a_line() -> None:
+    """Plane waves of one ky and many kx, each with its reflected and its refracted (or evanescent) one by Snell."""
+    fast, jump, across, end = 2.0, 0.07, 2 * math.pi / 0.4, 0.25
+    k = torch.linspace(5, 65, 101, dtype=torch.float64)
+    size = torch.exp(-(((k - 35) / 9) ** 2) + 1j * k * 0.2) * 0.04
+    turn = (k**2 + across**2).sqrt()
+    beyond = torch.sqrt((turn / fast) ** 2 - across**2 + 0j)
+    back = (k - beyond) / (k + beyond)
+
+    def field(p: Points, t: float, rate: bool = False) -> torch.Tensor:
+        x, number = (p.x - jump).unique(return_inverse=True)
+        x = x[:, None]
+        wave = torch.where(
+            x < 0, torch.exp(1j * k * x) + back * torch.exp(-1j * k * x), (1 + back) * torch.exp(1j * beyond * x.abs())
+        )
+        along = (wave * size * torch.exp(-1j * turn * t) * (-1j * turn if rate else 1)).sum(1)
+        return (along[number] * torch.exp(1j * across * p.y)).real
+
+    problem = Wave(
+        domain=Box(x=(-0.65, 0.85), y=(-0.2, 0.2), t=(0, end)),
+        speed=lambda p: torch.where(p.x < jump, 1.0, fast).to(p.x.dtype),
+        conditions=[
+            Absorbing(on="left"), Absorbing(on="right"), Periodic("y"),
+            Initial(lambda p: field(p, 0.0), lambda p: field(p, 0.0, rate=True)),
+        ],
+    )  # fmt: skip
+    statement = read(problem)
+    assert statement.kind == "pieces" and [len(line) for line in statement.jumps] == [1, 0]
+    scales = measure_scales(problem)
+    trail = Trail(March(statement, Cut((12, 3), Size(220, 9.0, 30, reach=1.45, cut=1e-9)), 3, 1e-5), scales.amplitude)
+    for slab in trail.march:
+        trail.add(slab)
+    x = torch.rand(1000, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64) - 0.5
+    # Where nothing comes from the sides, which reflect slanted waves.
+    x = x * torch.tensor([0.7, 0.4, 0.0]) + torch.tensor([0.0, 0.0, end])
+    p = Points(("x", "y", "t"), x)
+    model = build_model(problem, scales, trail.network(problem, scales), torch.float64, 3, BuiltIn(None))
+    error = relative(model(p)[:, 0].detach(), field(p, end))
+    assert error < 1e-3 and error < trail.misfit
+
+
+def test_a_curved_jump_is_no_line() -> None:
+    disc = Wave(
+        domain=Box(x=(-1, 1), y=(-1, 1), t=(0, 1)),
+        speed=lambda p: torch.where(p.x**2 + p.y**2 < 0.09, 2.0, 1.0).to(p.x.dtype), conditions=[Absorbing(), STATE],
+    )  # fmt: skip
+    assert read(disc).kind == "varies" and not any(map(len, read(disc).jumps))
 
 
 def test_functions_of_a_parity_are_those_of_the_whole_patch() -> None:

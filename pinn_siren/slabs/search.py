@@ -14,7 +14,6 @@ from torch import Tensor
 from ..ansatz.derive import BuiltIn
 from ..build import build_model
 from ..domains import Sampler
-from ..errors import PinnSirenError
 from ..loop import End
 from ..points import TIME
 from ..problem import Problem
@@ -22,14 +21,16 @@ from ..scales import Scales
 from ..slabwork import Slabwork
 from ..spill import Rows, folder, held_bytes
 from .basis import Size, chebyshev, grid, spatial, spatial_values
-from .geometry import Patches
-from .march import FRESH, Cut, March, Slab
+from .geometry import ROUNDED, Patches
+from .handover import FRESH
+from .march import Cut, March, Slab
 from .statement import NotCoveredError, Statement, read
 
 SIZES = {
     (1, "uniform"): Size(60, 12.0, 40),
     (2, "uniform"): Size(400, 13.0, 30, reach=1.45),
-    (1, "pieces"): Size(80, 8.0, 60, levels=8, inner=60, cut=1e-9, equation=1.0),
+    (1, "pieces"): Size(60, 12.0, 80),
+    (2, "pieces"): Size(300, 10.0, 36, reach=1.45, cut=1e-9),
     (1, "varies"): Size(60, 8.0, 36, levels=8, inner=30, cut=1e-9),
     (2, "varies"): Size(140, 3.5, 16, levels=4, inner=11, reach=1.35, cut=1e-9),
 }
@@ -50,7 +51,7 @@ of 0.05 to 0.2)."""
 START = {"uniform": 0.3, "pieces": 0.3, "varies": 0.002}
 """Of the tolerance over the number of slabs: what patches may leave of the initial state. A medium that varies takes
 more of them than the state does."""
-BISECTIONS, ALIGNED = 3, 1e-9
+BISECTIONS = 3
 GROWN = 100.0
 """An attempt whose jumps grow by this much, and above the tolerance, is not stable."""
 PER_VOLUME, LARGE = 0.3, 100
@@ -135,14 +136,15 @@ class Search:
         self._inside = self.problem.domain.interior(SEEN, Sampler(torch.Generator().manual_seed(4711)))
 
     def run(self) -> Found | None:
-        """The best attempt; None where even the first would be too large. Ctrl-C takes the best so far."""
+        """The best attempt; None where even the first would be too large, or none is stable. Ctrl-C takes the best so
+        far."""
         try:
             end = self._refine()
         except KeyboardInterrupt:
             if not self.attempts:
                 raise
             end = "interrupted"
-        return self._found(end) if self.attempts else None
+        return self._found(end) if self.attempts and self.best.misfit < math.inf else None
 
     def _refine(self) -> End:
         count = self._first()
@@ -226,12 +228,6 @@ class Search:
     def _cut(self, count: float) -> Cut:
         lengths = self.statement.bounds[:, 1] - self.statement.bounds[:, 0]
         patches = [max(2, math.ceil(count * float(length / lengths.max()) - 1e-9)) for length in lengths]
-        places = (self.statement.jumps - self.statement.bounds[0, 0]) / lengths[0]
-        # Equal patches whose ends are the medium's jumps, where there are any such ones nearby.
-        for more in range(patches[0], 2 * patches[0]):
-            if bool(((places * more).frac() * (1 - (places * more).frac()) < ALIGNED).all()):
-                patches[0] = more
-                break
         return Cut(tuple(patches), self._size)
 
     def _attempt(self, count: float) -> Attempt | None:
@@ -275,7 +271,11 @@ class Search:
         largest distance to another one.
         """
         size = float(best.values.norm())
-        others = [a for a in self.attempts if a is not best and a.misfit < math.inf]
+        # An attempt that grew tells nothing of smaller errors.
+        others = [
+            a for a in self.attempts
+            if a is not best and a.misfit < math.inf and float(a.values.norm()) <= GROWN * size
+        ]  # fmt: skip
         if not others:
             return ALONE[self.statement.kind] * best.misfit
         if not math.isfinite(best.misfit) or not size:
@@ -289,8 +289,6 @@ class Search:
 
     def _found(self, end: End) -> Found:
         best = self.best
-        if not math.isfinite(best.misfit):
-            raise PinnSirenError("No march through the slabs was stable.")
         error = self.estimate(best)
         said = {
             "tolerance": "the tolerance is met",
@@ -340,27 +338,31 @@ class Trail:
 
     def network(self, problem: Problem, scales: Scales) -> Slabwork:
         """The slabs as one network of the model's nondimensional coordinates."""
-        statement, cut, axes = self.march.statement, self.march.cut, problem.domain.axes
-        bounds = dict(zip(statement.axes, statement.bounds.tolist(), strict=True))
-        ends = {
-            a: torch.linspace(bounds[a][0], bounds[a][1], n + 1, dtype=torch.float64)
-            for a, n in zip(statement.axes, cut.patches, strict=True)
-        }
+        statement, patches, axes = self.march.statement, self.march.patches, problem.domain.axes
+        ends = dict(zip(statement.axes, patches.lines, strict=True))
         ends[TIME] = torch.tensor([statement.span[0], *self.ends], dtype=torch.float64)
         breaks = [((ends[a] - scales.center[a]) / scales.half_width[a]).tolist() for a in axes]
         waves, phases = self.march.basis.layer()
         weight = torch.from_numpy(self.rows.array())
-        network = Slabwork(breaks, len(phases), len(weight), weight=weight, dtype=torch.float64)
+        unlike = bool((patches.extent < 1 - ROUNDED).any() or (self.march.paces < 1).any())
+        network = Slabwork(
+            breaks, len(phases), len(weight), clock=axes.index(TIME) if unlike else None, weight=weight,
+            dtype=torch.float64,
+        )  # fmt: skip
         order = [(*statement.axes, TIME).index(a) for a in axes]
-        row, stored = torch.full((*cut.patches, len(self.ends)), -1), 0
+        row, stored = torch.full((*patches.count, len(self.ends)), -1), 0
         for number, active in enumerate(self.active):
             flat = row[..., number].flatten()
             flat[active.long()] = torch.arange(stored, stored + len(active))
-            row[..., number] = flat.reshape(cut.patches)
+            row[..., number] = flat.reshape(patches.count)
             stored += len(active)
         network.waves.copy_(waves[:, order])
         network.phases.copy_(phases)
         network.row.copy_(row.permute(order).flatten())
+        if unlike:
+            rows = torch.cat(self.active).long()
+            extent = torch.cat([patches.extent, self.march.paces[:, None]], dim=1)
+            network.extent.copy_(extent[rows][:, order])
         return network
 
 
