@@ -17,7 +17,7 @@ from .frozen import find_frozen
 from .inversion import Inversion
 from .optimizers import GaussNewton, LongWaves
 from .patches import Decomposition, Patches
-from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, precision, squares_alone
+from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, precision, sharpened, squares_alone
 from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
@@ -98,6 +98,11 @@ def solve(
         balance=balance, causal=causal, resampling=resampling, folded=second_order, watch=watch,
         compile=compile,
     )  # fmt: skip
+    narrow = trainer.objective.narrow
+    if narrow is not None:
+        # Of the rest of the problem, the shortest length.
+        widest = 1 / max(k * trainer.scales.half_width[a] for a, k in trainer.scales.wavenumber.items())
+        plan = sharpened(plan, narrow.blurs(widest))
     found: Features | None = None
     fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
     if fields and not plan.stages:
@@ -123,7 +128,8 @@ def solve(
         trainer.adopt(found)
         return trainer.solution(tolerance=tolerance)
     shallow: Trainer | None = None
-    if method == "gauss-newton" and steps is None and not training and trainer.unknowns is None and not signal:
+    waves = narrow is None and trainer.unknowns is None and not signal and not training
+    if waves and method == "gauss-newton" and steps is None:
         shallow = train_shallow(problem, tolerance, budget, seed, device, progress, watch)
         if waves_suffice(shallow, tolerance):
             return shallow.solution(tolerance=tolerance)

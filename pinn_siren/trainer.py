@@ -22,6 +22,7 @@ from .causal import make_causal
 from .check import StatementWarning, check, resolution
 from .checkpoint import read_checkpoint, write_checkpoint
 from .compiled import Compiled
+from .concentration import concentration
 from .confidence import confidence
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
@@ -37,7 +38,7 @@ from .patches import FoundPatches
 from .precision import PRODUCTS, ieee
 from .problem import Problem
 from .resampling import ResamplingName, make_resampling
-from .scales import measure_scales
+from .scales import everywhere, measure_scales
 from .siren import count_parameters
 from .slabs import FoundSlabs
 from .solution import Provenance, Solution
@@ -115,8 +116,13 @@ class Trainer:
         first: Problem = self.problem if self.unknowns is None else self.unknowns.problem
         firm: Problem = self.problem if self.unknowns is None else certain(self.problem)
         self.scales = measure_scales(first)
+        narrow = concentration(first, self.scales)
+        if narrow is not None:
+            self.scales = measure_scales(first, placed=narrow.placed, narrowest=self.scales.wavenumber)
         built = choose(firm, self.scales, self.conditions, own_network=self.network is not None)
         system = System(first, held(first, built), self.ranks)
+        if narrow is not None:
+            system.constraints = [narrow.placed(c) if everywhere(c) else c for c in system.constraints]
         balance = make_balance(self.balance, [c.name for c in system.constraints])
         model = build_model(
             first, self.scales, self.network, self.dtype, self.seed, built, self.unknowns, self.folded
@@ -131,7 +137,9 @@ class Trainer:
         if self.points is not None:
             self._warn_of_points(4)
         compiled = Compiled() if self.compile else None
-        self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling, compiled)
+        self.objective = Objective(
+            system, model, counts, self.scales, sampler, balance, causal, resampling, compiled, narrow
+        )
         self._probe(system, model)
         if self.unknowns is not None:
             expect_seen(system, model, sampler)
