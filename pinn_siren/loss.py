@@ -35,8 +35,8 @@ class Objective:
     Means, never sums, so that weights do not depend on the number of points; each part of a constraint's residual is
     divided by its size for a field of the likely amplitude, so that no weight is needed to balance units, or by the
     size that the constraint brings. ``balance`` brings a further factor a term, ``causal`` weighs the interior means in
-    time, ``resampling`` places the interior points. ``narrow``: the density of points around narrow sources, which the
-    constraints draw from.
+    time, ``resampling`` places the interior points. ``narrow``: by constraint the density of points around narrow
+    sources that it draws from.
 
     Where all points at once would take too much memory, ``chunks.rows`` of them are evaluated at a time: the means are
     sums of pieces, whose gradients add up to the same gradient. ``compiled``: what runs the pieces as compiled graphs.
@@ -45,7 +45,7 @@ class Objective:
     def __init__(
         self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler,
         balance: GradientBalance | None = None, causal: Causal | None = None, resampling: Resampling | None = None,
-        compiled: Compiled | None = None, narrow: Concentration | None = None,
+        compiled: Compiled | None = None, narrow: dict[str, Concentration] | None = None,
     ) -> None:  # fmt: skip
         self.system, self.model, self.counts, self.scales, self.sampler = system, model, counts, scales, sampler
         self.balance, self.causal, self.resampling = balance, causal, resampling or Uniform()
@@ -53,7 +53,7 @@ class Objective:
         self.fresh = replace(sampler, generator=torch.Generator(sampler.device).manual_seed(987_654_321))
         self.points: dict[str, list[Points]] = {}
         self.latest: dict[str, Tensor] = {}
-        self.compiled, self.narrow = compiled, narrow
+        self.compiled, self.narrow = compiled, narrow or {}
         self._chunks: Chunks | None = None
 
     @property
@@ -360,11 +360,11 @@ class Objective:
 
     def zero_loss(self) -> float:
         """What narrow sources, as smooth as they are now, make the loss of a field of zero; 0 where there are none."""
-        if self.narrow is None:
-            return 0.0
-        inside = next(c for c in self.system.constraints if everywhere(c))
-        squares = zip(self.narrow.squares(), self.sizes(inside), strict=True)
-        return inside.weight * sum(square / size**2 for square, size in squares)
+        total = 0.0
+        for c in self.system.constraints:
+            found = self.narrow[c.name].squares() if c.name in self.narrow else []
+            total += c.weight * sum(square / size**2 for square, size in zip(found, self.sizes(c), strict=False))
+        return total
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The parameters that are trained."""

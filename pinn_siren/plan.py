@@ -116,7 +116,9 @@ def sharpened(plan: StagePlan, blurs: list[float]) -> StagePlan:
     # A density of 0 means the points that were asked for.
     dense = [replace(stage, density=DENSER if stage.density else 0.0) for stage in stages]
     before = tuple(replace(dense[0], blur=blur, patience=GaussNewton.patience) for blur in blurs)
-    after = tuple(replace(stage, far=True) for stage in dense)
+    # Nearly there a wider network only slows the steps down.
+    after = [replace(stage, far=True) for stage in dense]
+    after[2:] = [replace(stage, patience=GaussNewton.patience) for stage in after[2:]]
     return replace(plan, stages=(*before, *after), reason=f"{plan.reason}, narrow sources smoothed first")
 
 

@@ -7,7 +7,7 @@ the residual of the zero field: sources, boundary and initial data.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,12 +54,12 @@ class Scales:
 def measure_scales(
     problem: Problem,
     seed: int = 0,
-    placed: Callable[[Constraint], Constraint] | None = None,
+    placed: Mapping[str, Callable[[Constraint], Constraint]] | None = None,
     narrowest: dict[str, float] | None = None,
 ) -> Scales:
     """Scales of a problem from a few hundred sample points, in float64 on the CPU. Raises what its functions raise.
 
-    ``placed``: what puts the equation on points of its own, dense where its sources are (``Concentration.placed``);
+    ``placed``: what puts constraints on points of their own, dense where the sources are (``Concentration.placed``);
     ``wavenumber`` is then that of the rest of the problem, which fills the domain. ``narrowest``: the wavenumbers of
     these sources, among which their power is spread.
     """
@@ -68,12 +68,12 @@ def measure_scales(
     half = {a: (high - low) / 2 for a, (low, high) in bounds.items()}
     wavenumber = {a: SMOOTHEST / h for a, h in half.items()}
     constraints = problem.constraints()
-    if placed is not None:
-        constraints = [placed(c) if everywhere(c) else c for c in constraints]
+    placed = placed or {}
+    constraints = [placed[c.name](c) if c.name in placed else c for c in constraints]
     blocks = {c.name: _linearized(problem, c, wavenumber, sampler) for c in constraints}
     by_part = {name: _by_part(block) for name, block in blocks.items()}
     for c in constraints:
-        if placed is not None and everywhere(c):
+        if c.name in placed:
             continue
         found = _spectrum(problem, c, sampler, _rounding(blocks[c.name])) if c.wavenumbers is None else c.wavenumbers()
         for axis, k in found.items():

@@ -148,7 +148,7 @@ class Descent:
     def __init__(self, objective: Objective, stage: GaussNewton) -> None:
         self.objective, self.stage = objective, stage
         self.end, self.grown = "", False
-        self.enough = BLURRED * objective.zero_loss() if stage.blur and objective.narrow is not None else 0.0
+        self.enough = BLURRED * objective.zero_loss() if stage.blur else 0.0
         self.ways = Ways()
         size = Rows(objective, {}).size
         wanted = _counts(objective, stage.density * size)

@@ -80,8 +80,8 @@ class Stage(ABC):
 
     def prepare(self, objective: Objective) -> None:
         """Change the problem's sources, or the network, before the stage."""
-        if objective.narrow is not None:
-            objective.narrow.sharpen(self.blur, self.far)
+        for narrow in objective.narrow.values():
+            narrow.sharpen(self.blur, self.far)
 
     @abstractmethod
     def begin(self, objective: Objective) -> Update:
