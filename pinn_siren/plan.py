@@ -20,6 +20,8 @@ ADAM_STEPS, LBFGS_STEPS, GAUSS_NEWTON_STEPS = 5_000, 6_000, 300
 GROWTH, GROWTHS = 4, 4
 """Neurons a layer that Gauss-Newton adds where it stalls, and how often."""
 PATIENCE = 8
+DENSER = 5.0
+"""Rows a parameter where sources are narrow: fewer are learned by heart."""
 TRAINED = 3e-3
 """What training of this size reaches at once: least squares that estimates less is not trained further."""
 DERIVATIVES_RATE = 3e-4
@@ -103,6 +105,21 @@ def make_stages(
         return StagePlan(True, _second_order(None, False, False) if squares else stages, why)
     why = "as asked" if method == "lbfgs" else "an argument was given that only training has"
     return StagePlan(False, stages, f"Adam to leave the start, then L-BFGS: {why}")
+
+
+def sharpened(plan: StagePlan, blurs: list[float]) -> StagePlan:
+    """Gauss-Newton's stages where sources are narrow: smoothed sources first, then their residual by what it does far
+    away; with more rows a parameter."""
+    stages = [stage for stage in plan.stages if isinstance(stage, GaussNewton)]
+    if not stages:
+        return plan
+    # A density of 0 means the points that were asked for.
+    dense = [replace(stage, density=DENSER if stage.density else 0.0) for stage in stages]
+    before = tuple(replace(dense[0], blur=blur, patience=GaussNewton.patience) for blur in blurs)
+    # Nearly there a wider network only slows the steps down.
+    after = [replace(stage, far=True) for stage in dense]
+    after[2:] = [replace(stage, patience=GaussNewton.patience) for stage in after[2:]]
+    return replace(plan, stages=(*before, *after), reason=f"{plan.reason}, narrow sources smoothed first")
 
 
 def _second_order(steps: int | None, own: bool, placed: bool) -> tuple[Stage, ...]:

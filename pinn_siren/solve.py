@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,12 +13,13 @@ from torch import nn
 
 from .ansatz.derive import Choice
 from .balance import BalanceName
+from .concentration import concentrations
 from .errors import ResidualError, UsageError, expect_positive
 from .frozen import find_frozen
 from .inversion import Inversion
 from .optimizers import GaussNewton, LongWaves
 from .patches import Decomposition, Patches
-from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, precision, squares_alone
+from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, precision, sharpened, squares_alone
 from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
@@ -92,12 +94,14 @@ def solve(
             "least-squares takes its own network, points and form of conditions, in float64: leave out network=, "
             "points=, steps=, dtype=, conditions= and the training options, or use another method."
         )
-    trainer = Trainer(
-        problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
+    make = partial(
+        Trainer, problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling, folded=second_order, watch=watch,
         compile=compile,
     )  # fmt: skip
+    # Frozen features take points of their own.
+    trainer = make(narrow=not plan.frozen)
     found: Features | None = None
     fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
     if fields and not plan.stages:
@@ -123,7 +127,16 @@ def solve(
         trainer.adopt(found)
         return trainer.solution(tolerance=tolerance)
     shallow: Trainer | None = None
-    if method == "gauss-newton" and steps is None and not training and trainer.unknowns is None and not signal:
+    if plan.frozen and trainer.unknowns is None and concentrations(problem, trainer.scales):
+        searched, trainer = trainer.seconds, make()
+        trainer.seconds += searched
+    narrow = list(trainer.objective.narrow.values())
+    if narrow:
+        # Of the rest of the problem, the shortest length.
+        widest = 1 / max(k * trainer.scales.half_width[a] for a, k in trainer.scales.wavenumber.items())
+        plan = sharpened(plan, narrow[0].blurs(widest))
+    waves = not narrow and trainer.unknowns is None and not signal and not training
+    if waves and method == "gauss-newton" and steps is None:
         shallow = train_shallow(problem, tolerance, budget, seed, device, progress, watch)
         if waves_suffice(shallow, tolerance):
             return shallow.solution(tolerance=tolerance)

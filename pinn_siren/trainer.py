@@ -22,6 +22,7 @@ from .causal import make_causal
 from .check import StatementWarning, check, resolution
 from .checkpoint import read_checkpoint, write_checkpoint
 from .compiled import Compiled
+from .concentration import concentrations
 from .confidence import confidence
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
@@ -72,7 +73,8 @@ class Trainer:
     ``folded``: a smaller default network for Gauss-Newton to begin with, its frequencies in the weights and omega 1, so
     that the damping sees all layers alike. ``compile``: run the loss and its gradient as compiled graphs, replayed
     whole on CUDA; each number of points is compiled once, which takes seconds to a minute, and where it is impossible,
-    one line says why.
+    one line says why. ``narrow``: draw more points around narrow sources and initial data, with weights
+    (``concentration.Concentration``).
 
     Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
     arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.
@@ -94,6 +96,7 @@ class Trainer:
     watch: Watch | None = None
     folded: bool = False
     compile: bool = False
+    narrow: bool = True
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
@@ -115,8 +118,14 @@ class Trainer:
         first: Problem = self.problem if self.unknowns is None else self.unknowns.problem
         firm: Problem = self.problem if self.unknowns is None else certain(self.problem)
         self.scales = measure_scales(first)
+        narrow = concentrations(first, self.scales) if self.narrow else {}
+        if narrow:
+            placed = {name: one.placed for name, one in narrow.items()}
+            self.scales = measure_scales(first, placed=placed, narrowest=self.scales.wavenumber)
         built = choose(firm, self.scales, self.conditions, own_network=self.network is not None)
         system = System(first, held(first, built), self.ranks)
+        narrow = {c.name: narrow[c.name] for c in system.constraints if c.name in narrow}
+        system.constraints = [narrow[c.name].placed(c) if c.name in narrow else c for c in system.constraints]
         balance = make_balance(self.balance, [c.name for c in system.constraints])
         model = build_model(
             first, self.scales, self.network, self.dtype, self.seed, built, self.unknowns, self.folded
@@ -131,7 +140,9 @@ class Trainer:
         if self.points is not None:
             self._warn_of_points(4)
         compiled = Compiled() if self.compile else None
-        self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling, compiled)
+        self.objective = Objective(
+            system, model, counts, self.scales, sampler, balance, causal, resampling, compiled, narrow
+        )
         self._probe(system, model)
         if self.unknowns is not None:
             expect_seen(system, model, sampler)
