@@ -12,10 +12,12 @@ from .decomposition import Decomposition
 from .solver import Solved
 
 CAUTION, WORSE = 2.0, 3.0
-LEAST_RATIO, ROUGH_RATIO, ALONE = 0.03, 1.5, 3.0
+LEAST_RATIO, ROUGH_RATIO = 0.03, 1.5
+ALONE, UNSURE, COARSE = 0.3, 3.0, 1e-3
 """The error estimate: twice the misfit times the largest ratio of error to misfit of attempts that are three times
-worse, which is not taken below the least (measured: 0.003 to 0.03, and 1 to 3 where no patch resolves a kink of the
-medium); of one attempt alone, this many times its misfit."""
+worse, which is not taken below the least, times the amplification (measured: 0.002 to 0.03 of it, and 1 to 3 where no
+patch resolves a kink of the medium); of one attempt alone, ``ALONE`` times misfit and amplification, and at least
+``UNSURE`` misfits where it is coarse or a kink is not resolved (measured: to 0.2, and to 0.4 of coarse ones)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +61,11 @@ def estimated(attempts: Sequence[Attempt], source: int, rough: bool) -> float:
     misfit, values = best.misfit(source), best.field(source)
     if not math.isfinite(misfit):
         return math.inf
-    least = ROUGH_RATIO if rough else LEAST_RATIO
+    amplification = best.solved.amplification
+    least = max(ROUGH_RATIO if rough else 0.0, LEAST_RATIO * amplification)
     others = [a for a in attempts if a is not best and source in a.sources and a.misfit(source) < math.inf]
     if not others:
-        return max(ALONE, CAUTION * least) * misfit
+        return max(UNSURE if rough or misfit > COARSE else 0.0, ALONE * amplification) * misfit
     size = float(values.norm()) or 1.0
     apart = [(float((a.field(source) - values).norm()) / size, a.misfit(source)) for a in others]
     alike = max((distance for distance, other in apart if other < WORSE * misfit), default=0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 
@@ -19,7 +19,7 @@ from .choose import LADDER, Choice, Profile, choose
 from .decomposition import Decomposition, Patches
 from .judge import Judge
 from .linearized import NotCoveredError, expect_covered, expect_same_operator
-from .solver import as_network, solve_patches
+from .solver import as_network, solve_covered
 from .square import size_of
 
 HALVED = 0.1
@@ -28,8 +28,10 @@ MOST = 10_000
 """Patches at most."""
 GAIN = 1.5
 """An attempt that does not lower the misfit by this much has gained nothing."""
-COARSER = 30.0
-"""The patches that tell how errors follow from residuals are chosen for a tolerance this much larger."""
+LARGEST_STEP, SMALLEST_STEP = 1e-3, 0.3
+"""The least and the largest factor to the next error that patches are chosen for."""
+FINER = 3
+"""Errors, ever smaller, that patches are chosen for until they are others than those tried."""
 PER_AREA, LARGE = 1.7, 1200
 """Features of one layer for every squared radian of bandwidth, and how many of them patches are faster than."""
 
@@ -57,10 +59,10 @@ def search(
 ) -> Found | None:
     """Patches for a problem, or None where they do not cover it.
 
-    They are chosen before anything is solved (``choose.choose``), or start as stated. A second solve with other
-    patches tells how errors follow from residuals, unless these are far below ``tolerance``. Sizes grow, then the
-    intervals with the largest residuals are halved, until the estimate is at most ``tolerance``, the ``deadline`` (of
-    ``time.perf_counter``) has passed, or nothing is gained. ``exact`` is never looked at.
+    They are chosen before anything is solved (``choose.choose``), or start as stated. Where residuals do not show that
+    ``tolerance`` is met, they are chosen for smaller errors; then sizes grow, or the intervals with the largest
+    residuals are halved, until the estimate is at most ``tolerance``, the ``deadline`` (of ``time.perf_counter``) has
+    passed, or nothing is gained. ``exact`` is never looked at.
     """
     try:
         expect_covered(problem)
@@ -104,6 +106,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self._started, self._rough = time.perf_counter(), True
+        self._profile: Profile | None = None
         self.open = list(range(len(self.problems)))
         self._judge = Judge(self.problems, self.scales[0])
 
@@ -120,20 +123,10 @@ class Search:
         ]
 
     def _refine(self) -> End:
-        profile = Profile(self.problems) if self.patches.decomposition is None else None
-        first = self._choice(self.tolerance, profile)
+        aim, failures = self.tolerance, 0
+        first = self._choice(aim)
         self._rough = first.rough
-        sizes = LADDER[self.patches.basis]
-        decomposition, size = first.decomposition, first.size
-        self.attempt(decomposition, size)
-        if not self.open:
-            return "tolerance"
-        # Others that tell how errors follow from residuals.
-        coarser = self._choice(COARSER * self.tolerance, profile)
-        if coarser.size == size and coarser.decomposition.shape == decomposition.shape:
-            coarser = replace(first, size=sizes[max(1, sizes.index(size)) - (size != sizes[0])])
-        self.attempt(coarser.decomposition, coarser.size)
-        failures = 0
+        self.attempt(first.decomposition, first.size)
         while self.open:
             if time.perf_counter() > self.deadline:
                 return "budget"
@@ -141,30 +134,45 @@ class Search:
                 return "stalled"
             worst = max(self.open, key=self.estimate)
             best = best_of(self.attempts, worst)
-            # Richer patches first; where these gain nothing, the field is not smooth, and smaller ones are needed.
-            if best.size != sizes[-1] and not failures:
-                size, decomposition = sizes[sizes.index(best.size) + 1], best.decomposition
-            else:
-                size, decomposition = best.size, _halved(best)
-                if math.prod(decomposition.shape) > MOST:
-                    return "size"
+            aim *= min(max(self.tolerance / self.estimate(worst), LARGEST_STEP), SMALLEST_STEP)
+            decomposition, size = self._next(best, aim, failures)
+            if math.prod(decomposition.shape) > MOST:
+                return "size"
             made = self.attempt(decomposition, size)
             failures = 0 if made.misfit(worst) < best.misfit(worst) / GAIN else failures + 1
         return "tolerance"
 
-    def _choice(self, aim: float, profile: Profile | None) -> Choice:
-        """The patches to begin with: as stated, or chosen for an error."""
+    def _next(self, best: Attempt, aim: float, failures: int) -> tuple[Decomposition, str]:
+        """What to try after attempts that do not do: patches for a smaller error, else richer or smaller ones.
+
+        Where richer ones gain nothing, the field is not smooth, and smaller ones are needed.
+        """
+        sizes = LADDER[self.patches.basis]
+        if self.patches.decomposition is None and not failures:
+            tried = [(a.decomposition.shape, a.size) for a in self.attempts]
+            for step in range(FINER):
+                finer = self._choice(aim * SMALLEST_STEP**step)
+                if (finer.decomposition.shape, finer.size) not in tried:
+                    return finer.decomposition, finer.size
+        if best.size != sizes[-1] and not failures:
+            return best.decomposition, sizes[sizes.index(best.size) + 1]
+        return _halved(best), best.size
+
+    def _choice(self, aim: float) -> Choice:
+        """The patches as stated, or chosen for an error."""
         stated = self.patches
         if stated.decomposition is not None:
             return Choice(stated.decomposition, LADDER[stated.basis][1])
-        return choose(self.problems[0], aim, profile, stated.basis)
+        if self._profile is None or len(self._profile.problems) > len(self.open):
+            self._profile = Profile([self.problems[i] for i in self.open])
+        return choose(self.problems[0], aim, self._profile, stated.basis)
 
     def attempt(self, decomposition: Decomposition, size: str) -> Attempt:
         """Solve all open problems on one decomposition; those that meet the tolerance then are open no more."""
         problems = [self.problems[i] for i in self.open]
         if len(problems) < len(self._judge.problems):
             self._judge = Judge(problems, self.scales[0])
-        solved = solve_patches(problems, decomposition, size, self.seed)
+        solved = solve_covered(problems, decomposition, size, self.seed)
         network = as_network(solved, problems[0], source=None)
         values = self._judge.values(network)
         misfits, by_interval = self._judge(network, decomposition, values)
