@@ -168,7 +168,7 @@ def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: list[
     """
     if c.scattered:
         p = c.sample(SCATTERED, sampler)[0]
-        found = of_points(p.coordinates, torch.nan_to_num(_at_zero(problem, c, [p]), 0.0, 0.0, 0.0))
+        found = of_points(p.coordinates, torch.nan_to_num(at_zero(problem, c, [p]), 0.0, 0.0, 0.0))
         return {axis: k for axis, k in zip(p.axes, found, strict=True) if k > 0}
     highest = {}
     for axis, (low, high) in problem.domain.bounds.items():
