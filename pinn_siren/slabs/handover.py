@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,8 @@ from .geometry import Patches
 
 FRESH = 24
 """Points of each patch at which jumps and residuals are looked at."""
+Part = tuple[Tensor, list[Tensor], list[tuple[Tensor, Tensor]]]
+"""Even functions at a slab's start; their integral, values and rates at its end; terms of the equation within it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +161,7 @@ class Fresh:
         self.classes, self.member = kinds.unique(dim=0, return_inverse=True)
         self._parts = [self._make(kind[:-1] * unit, float(kind[-1])) for kind in self.classes]
 
-    def _make(self, x: Tensor, pace: float) -> tuple[Tensor, list[Tensor], list[tuple[Tensor, Tensor]]]:
+    def _make(self, x: Tensor, pace: float) -> Part:
         zero, end = torch.zeros(FRESH, dtype=x.dtype), torch.full((FRESH,), self.basis.duration, dtype=x.dtype)
         last = [self.basis.even(x, end, rates=r, pace=pace) for r in (-1, 0, 1)]
         return self.basis.even(x, zero), last, [self.basis.wave_terms(x, self.times, odd) for odd in (False, True)]
@@ -170,7 +173,7 @@ class Fresh:
     def after(self, even: Tensor, odd: Tensor, active: Tensor) -> Tensor:
         """Values and rates at the slab's end."""
 
-        def made(part, e: Tensor, o: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        def made(part: Part, e: Tensor, o: Tensor) -> Tensor:
             integral, value, rate = part[1]
             return torch.cat([value @ e + integral @ o, rate @ e + value @ o])
 
@@ -179,14 +182,15 @@ class Fresh:
     def residual(self, square: Tensor, even: Tensor, odd: Tensor, active: Tensor) -> Tensor:
         """``(FRESH, n)``: what is left of the equation within the slab, the squared speed being ``square``."""
 
-        def made(part, e: Tensor, o: Tensor, c: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        def made(part: Part, e: Tensor, o: Tensor, c: Tensor) -> Tensor:
             (space, time), (space_odd, time_odd) = part[2]
             return c * (space @ e + space_odd @ o) - (time @ e + time_odd @ o)
 
         return self._over(active, made, even, odd, square)
 
-    def _over(self, active: Tensor, made, *columns: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        member, out = self.member[active], None
+    def _over(self, active: Tensor, made: Callable[..., Tensor], *columns: Tensor) -> Tensor:
+        member = self.member[active]
+        out: Tensor | None = None
         for kind in member.unique().tolist():
             which = member == kind
             found = made(self._parts[kind], *(c[:, which] for c in columns))

@@ -29,9 +29,6 @@ class Cut:
     size: Size
     slabs: int = 1
 
-    def __str__(self) -> str:
-        return " x ".join(map(str, self.patches))
-
 
 @dataclass(frozen=True, eq=False)
 class Slab:

@@ -60,11 +60,11 @@ PER_VOLUME, LARGE = 0.3, 100
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """One march: ``slabs``: their number; ``width``: features of a patch; ``data``: places at which each state is
-    handed over; ``misfit``: the jumps and residuals of all slabs added up, in units of the field; ``values``: the field
-    at points inside; ``at``: seconds since the search began."""
+    """One march: ``patches`` along each axis; ``slabs``: their number; ``width``: features of a patch; ``data``: places
+    at which each state is handed over; ``misfit``: the jumps and residuals of all slabs added up, in units of the
+    field; ``values``: the field at points inside; ``at``: seconds since the search began."""
 
-    cut: Cut
+    patches: tuple[int, ...]
     slabs: int
     width: int
     data: int
@@ -248,7 +248,7 @@ class Search:
             misfit, values = math.inf, torch.zeros_like(values)
         data = len(march.basis.data) * len(march.patches)
         at = time.perf_counter() - self._started
-        made = Attempt(march.cut, march.slabs, network.width, data, misfit, values, at)
+        made = Attempt(march.patches.count, march.slabs, network.width, data, misfit, values, at)
         # The weights of the best alone are kept: an attempt's grow with the final time.
         if not self.attempts or misfit < self.best.misfit:
             self._network = network
@@ -297,6 +297,7 @@ class Search:
             "stalled": "more patches gain little",
             "interrupted": "interrupted, the best slabs kept",
         }[end]
+        slowly = ", errors fall slowly where the speed jumps along curves" if self.statement.curved else ""
         history = {
             "step": [float(i + 1) for i in range(len(self.attempts))],
             "seconds": [a.at for a in self.attempts],
@@ -305,8 +306,8 @@ class Search:
         points = {c.name: best.data for c in self.problem.constraints()}
         return Found(
             self._network, error, end,
-            f"{best.slabs} slabs of {best.cut} patches of {best.width} sine features, {said}, estimated "
-            f"error {error:.1e}",
+            f"{best.slabs} slabs of {' x '.join(map(str, best.patches))} patches of {best.width} sine features, {said}"
+            f"{slowly}, estimated error {error:.1e}",
             len(self.attempts), time.perf_counter() - self._started, points, history,
         )  # fmt: skip
 

@@ -112,10 +112,17 @@ class Statement:
     def jumps(self) -> tuple[Tensor, ...]:
         """For every axis the places, ascending, of the straight lines across it on which the speed jumps; none along
         any axis where a jump is no such line."""
-        found = [self._jumps(axis) for axis in range(len(self.axes))]
-        kept = [line for line in found if line is not None]
         nothing = torch.zeros(0, dtype=torch.float64)
-        return tuple(kept) if len(kept) == len(found) else (nothing,) * len(found)
+        return tuple(nothing if self.curved or line is None else line for line in self._lines)
+
+    @property
+    def curved(self) -> bool:
+        """Whether the speed jumps along what is no straight line across an axis."""
+        return any(line is None for line in self._lines)
+
+    @cached_property
+    def _lines(self) -> list[Tensor | None]:
+        return [self._jumps(axis) for axis in range(len(self.axes))]
 
     def _jumps(self, axis: int) -> Tensor | None:
         found, count = list[float](), FINE[len(self.axes)]
