@@ -15,12 +15,15 @@ from pinn_siren import (
     Dirichlet,
     Disk,
     Eikonal,
+    GaussNewton,
     Interface,
     Neumann,
     Poisson,
     Polygon,
     Sampler,
+    Siren,
     Solution,
+    Trainer,
     solve,
 )
 from pinn_siren.check import StatementWarning, doubts
@@ -201,8 +204,10 @@ def test_neumann_sides_leave_a_constant_free_across_an_interface_too():
 
 def test_training_meets_the_conditions_of_an_interface():
     problem = layered(5.0)
-    solution = solve(problem, method="gauss-newton", tolerance=1e-5, budget=20.0, progress=False)
-    assert relative(solution, problem.exact) <= 1e-4
+    network = Siren(1, 2, width=12, depth=1, omega=3.0, generator=torch.Generator().manual_seed(8))
+    trainer = Trainer(problem, network, points=60, progress=False, device="cpu", conditions="soft")
+    trainer.run(GaussNewton(steps=8))
+    assert relative(trainer.solution(), problem.exact) <= 3e-3
 
 
 def test_a_file_keeps_the_sides(tmp_path):
