@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from .spill import CHUNKS, Rows, blocks, chunk_rows, held_bytes, in_file
+
 Arrays = dict[str, NDArray[Any]]
 
 # The netCDF-4 library's mark of a dimension that has no coordinate of its own.
@@ -131,7 +133,7 @@ def read_arrays(group: h5py.Group) -> Arrays:
     arrays: Arrays = {}
     for name, dataset in _variables(group).items():
         if "complex_field" not in dataset.attrs:
-            arrays[name] = dataset[()]
+            arrays[name] = _read(dataset)
             continue
         whole = str(dataset.attrs["complex_field"])
         real, imag = (np.asarray(group[f"{whole}_{part}"][()]) for part in _PARTS)
@@ -139,6 +141,20 @@ def read_arrays(group: h5py.Group) -> Arrays:
         arrays[whole] = np.empty(real.shape, dtype=np.result_type(real.dtype, np.complex64))
         arrays[whole].real, arrays[whole].imag = real, imag
     return arrays
+
+
+def _read(dataset: h5py.Dataset) -> NDArray[Any]:
+    """A dataset's values, in a file where memory may not hold them."""
+    if dataset.nbytes <= held_bytes() or not dataset.ndim:
+        values: NDArray[Any] = dataset[()]
+        return values
+    rows, step = (
+        Rows(dataset.shape[1:], dataset.dtype, most=0),
+        CHUNKS * chunk_rows(dataset.shape, dataset.dtype.itemsize),
+    )
+    for start in range(0, len(dataset), step):
+        rows.append(dataset[start : start + step])
+    return rows.array()
 
 
 def link_image(file: h5py.File, axes: Sequence[str], names: Iterable[str]) -> None:
@@ -207,8 +223,14 @@ def _write_array(
     if array.dtype.kind not in "fi":
         raise TypeError(f"{name!r} must hold real or complex numbers or integers, but its type is {array.dtype}.")
     # The checksum turns a damaged byte into an error on reading.
-    filters = {"chunks": True, "fletcher32": True} if array.size and array.ndim else {}
-    dataset = group.create_dataset(name, data=array, **filters)
+    filters: dict[str, Any] = {"chunks": True, "fletcher32": True} if array.size and array.ndim else {}
+    if in_file(array):
+        filters["chunks"] = (min(len(array), chunk_rows(array.shape, array.dtype.itemsize)), *array.shape[1:])
+        dataset = group.create_dataset(name, array.shape, array.dtype, **filters)
+        for start, block in blocks(array):
+            dataset[start : start + len(block)] = block
+    else:
+        dataset = group.create_dataset(name, data=array, **filters)
     for k, scale in enumerate(scales):
         dataset.dims[k].attach_scale(scale)
     return [dataset]

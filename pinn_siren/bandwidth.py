@@ -142,6 +142,8 @@ class Search:
         self._inside = self.problem.domain.interior(FRESH, sampler)
         self._points: dict[int, dict[str, list[Points]]] = {}
         self._guided = any(c.first for c in self._system.constraints)
+        # Rough fields converge slowly, and the estimate is the larger for it.
+        self._safety = 1.0 if self._guided else SAFETY
         self._linear: bool | None = None
         self._symbol = self._homogeneous()
 
@@ -202,19 +204,22 @@ class Search:
         axes = self.problem.domain.axes
         across = {a: max(LEAST, self.scales.wavenumber[a] * self.scales.half_width[a]) for a in axes}
         first = self._first(across)
-        best = self.attempt(first, {a: 1.1 * k for a, k in across.items()})
-        if best.misfit <= self.tolerance or self._guided:
-            # A worse one to compare with: fewer features.
-            self.attempt(first // (8 if self._guided else 4) * 2, best.bandwidth)
+        start = {a: 1.1 * k for a, k in across.items()}
+        # A worse one to compare with: fewer features; at once where the first size takes seconds.
+        if self._guided:
+            self.attempt(first // 8 * 2, start)
+        best = self.attempt(first, start)
+        if best.misfit <= self.tolerance and not self._guided:
+            self.attempt(first // 4 * 2, best.bandwidth)
         rungs: list[Attempt] = []
         while True:
-            if SAFETY * self.estimate(best) > self.tolerance:
+            if self._safety * self.estimate(best) > self.tolerance:
                 best = self.climb(best)
             rungs.append(best)
-            enough = SAFETY * self.estimate(best) <= self.tolerance
+            enough = self._safety * self.estimate(best) <= self.tolerance
             if self.spare is not None and not enough and len(rungs) == 2 and rungs[0].misfit < SMOOTH * best.misfit:
                 rungs[-1] = best = self._with_spare(best)
-            if SAFETY * self.estimate(best) <= self.tolerance:
+            if self._safety * self.estimate(best) <= self.tolerance:
                 return "tolerance"
             if best.misfit <= FLOOR:
                 return "rounding"
@@ -246,7 +251,7 @@ class Search:
         self.corners, self._points = self.spare, {}
         other = self.attempt(best.width, best.bandwidth)
         if other.misfit < NEEDED * best.misfit:
-            return self.climb(other) if SAFETY * self.estimate(other) > self.tolerance else other
+            return self.climb(other) if self._safety * self.estimate(other) > self.tolerance else other
         self.corners, self._points = before, points
         return best
 
@@ -286,7 +291,7 @@ class Search:
                 if not other.misfit < BETTER * best.misfit:
                     break
                 best, widened = other, True
-                if SAFETY * self.estimate(best) <= self.tolerance:
+                if self._safety * self.estimate(best) <= self.tolerance:
                     return best
         return best
 

@@ -33,6 +33,7 @@ from .precision import ieee
 from .problem import Problem
 from .provenance import Provenance, environment
 from .siren import count_parameters
+from .spill import in_file
 from .storage import StoredSolution, make_folder, read_solution, write_reference, write_solution, write_text
 from .validation import Examination, Report, examine
 
@@ -201,7 +202,7 @@ class Solution:
         """Rebuild what ``configuration`` described. Raises ``StorageError`` where a part is missing."""
         described = json.loads(text)
         shape = Shape.from_configuration(described)
-        weights = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+        weights = {name: torch.from_numpy(v if in_file(v) else np.array(v)) for name, v in state.items()}
         dtype = weights["center"].dtype
         own = network is not None
         network = network_of(described["network"], dtype) if network is None else network.to(dtype)
@@ -211,7 +212,8 @@ class Solution:
             described["periods"], Unknowns.from_configuration(described.get("unknowns", {}), shape.domain, dtype),
         )  # fmt: skip
         try:
-            model.load_state_dict(weights)
+            # What lies in a file stays there.
+            model.load_state_dict(weights, assign=any(in_file(v) for v in state.values()))
         except RuntimeError as error:
             if not own:
                 raise

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -262,13 +263,41 @@ def _refuse_reserved(coordinates: Mapping[str, Any], fields: Mapping[str, Any]) 
 
 @contextmanager
 def _creating(path: str | Path) -> Iterator[h5py.File]:
-    # Built in memory, because the HDF5 library crashes where a disk is full.
-    with h5py.File("memory", "w", track_order=True, driver="core", backing_store=False) as file:
-        yield file
-        file.flush()
-        image = file.id.get_file_image()
-    with replacing(path) as temporary:
-        temporary.write_bytes(image)
+    with replacing(path) as temporary, _Sink(temporary, "w+") as sink:
+        with h5py.File(sink, "w", track_order=True) as file:
+            yield file
+        if sink.error is not None:
+            raise sink.error
+
+
+class _Sink(FileIO):
+    """A file for the HDF5 library, which crashes where writing fails: the first error is kept here, to raise later."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """All of it, or nothing once there was an error."""
+        left = memoryview(data).cast("B")
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """The file's size, as far as the disk goes."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def readinto(self, data: Any) -> int:
+        """What was written, and zeros where that failed."""
+        count = super().readinto(data) or 0
+        data[count:] = bytes(len(data) - count)
+        return len(data)
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Many problems of one kind in one run: exact solutions, and the answers of solve one by one."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from pinn_siren import Box, Dirichlet, Helmholtz, Poisson, Problem, Solution, Unknown, many, solve, solve_many
+from pinn_siren import PML, Box, Dirichlet, Helmholtz, Poisson, Problem, Solution, Unknown, many, solve, solve_many
 from pinn_siren.check import StatementWarning
 from pinn_siren.errors import ProblemError, UsageError
 
@@ -149,3 +150,32 @@ def test_what_may_be_a_mistake_is_said_once_with_the_numbers():
 def test_other_methods_are_said():
     with pytest.raises(UsageError, match="call solve for each problem"):
         solve_many([source(1)], method="adam")
+
+
+def test_many_sources_share_patches(capsys):
+    """Ten sources, wide and narrow, in an absorbing layer: the answers and about the cost of one."""
+
+    def at(x, y, width):
+        def source(p):
+            return torch.exp(-((p.x - x) ** 2 + (p.y - y) ** 2) / (2 * width**2)) / width**2
+
+        return Helmholtz(
+            domain=Box(x=(-1, 1), y=(-1, 1)), wavenumber=12.0, source=source, conditions=[PML(0.5)]
+        )  # fmt: skip
+
+    places = np.random.default_rng(3).uniform(-0.4, 0.4, (10, 2))
+    problems = [at(*place, 0.08 if i else 0.2) for i, place in enumerate(places)]
+    started = time.process_time()
+    solutions = solve_many(problems, tolerance=1e-6)
+    together = time.process_time() - started
+    assert "10 on shared patches, 0 one by one" in capsys.readouterr().err
+    inner = 0.9 * GRID - 0.45
+    spent = []
+    for number in (0, 7):
+        started = time.process_time()
+        alone = solve(problems[number], tolerance=1e-6, progress=False, device="cpu")
+        spent.append(time.process_time() - started)
+        off = np.linalg.norm(solutions[number](inner) - alone(inner)) / np.linalg.norm(alone(inner))
+        assert off < solutions[number].provenance.estimate + alone.provenance.estimate <= 2e-6
+    assert together < 3 * max(spent)
+    assert len({s.provenance.estimate for s in solutions}) == 10

@@ -22,6 +22,7 @@ from pinn_siren import (
     Trainer,
     Wave,
     solve,
+    spill,
 )
 from pinn_siren.errors import UsageError
 from pinn_siren.reference.wave_spectral import spectral_wave
@@ -29,6 +30,7 @@ from pinn_siren.slabs import Cut, March, Size, read, search_slabs
 from pinn_siren.slabs.basis import make_basis
 from pinn_siren.slabs.statement import NotCoveredError
 from pinn_siren.slabwork import Slabwork
+from pinn_siren.verify import verify
 
 SMALL = Size(150, 8.0, 20)
 STATE = Initial(lambda p: torch.exp(-80 * p.x**2), 0)
@@ -189,27 +191,37 @@ def test_even_and_odd_functions_satisfy_the_equation() -> None:
 
 
 def test_memory_does_not_grow_with_the_final_time() -> None:
-    march = March(read(line(50.0)), Cut((6,), Size(60, 12.0, 40)), 3, 1e-6)
+    march = March(read(line(20.0)), Cut((6,), Size(60, 12.0, 40)), 3, 1e-6)
     sizes = {slab.weights.shape[1] for slab in march}
     assert sizes == {240}
     assert len(march._fits) == 1
 
 
-def test_a_file_keeps_the_slabs_and_their_derivatives(tmp_path: Path) -> None:
+def test_slabs_from_a_file_are_those_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searched, evaluated, saved, loaded and verified with weights that memory may not hold."""
     problem = line(0.4)
     trainer = Trainer(problem, progress=False)
+    held = search_slabs(problem, trainer.scales, 1e-6, 3, math.inf)
+    monkeypatch.setattr(spill, "MOST", 1000)
     found = search_slabs(problem, trainer.scales, 1e-6, 3, math.inf)
-    assert found is not None and found.end == "tolerance"
+    assert held is not None and found is not None and found.end == "tolerance"
+    assert spill.in_file(found.network.weight.detach()) and not spill.in_file(held.network.weight.detach())
+    assert torch.equal(found.network.weight, held.network.weight)
     trainer.adopt(found)
     solution = trainer.solution(tolerance=1e-5)
     solution.save(tmp_path)
     assert solution.report.verdict == "certified" and solution.report.reference_error < 1e-10
+    assert verify(tmp_path)[1] == []
     again = Solution.load(tmp_path)
-    assert isinstance(again.model.network, Slabwork)
+    assert isinstance(again.model.network, Slabwork) and spill.in_file(again.model.network.weight.detach())
     points = problem.domain.interior(200, Sampler(torch.Generator().manual_seed(6)))
     assert torch.equal(again(points), solution(points))
     u = again.jet(points)
     assert float((u.tt - u.xx).abs().max()) < 1e-8 * float(u.tt.abs().max())
+    monkeypatch.undo()
+    inside = Solution.load(tmp_path)
+    assert not spill.in_file(inside.model.network.weight.detach())
+    assert torch.equal(inside(points), solution(points))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from ..domains import Box, Domain, Sampler
 from ..jet import Jet, JetPoints, jet
 from ..points import Points
 from .bending import fastest
+from .rays import CELLS, Arrivals
 from .roadmap import Roadmap
 from .sources import PointSources
 
@@ -57,31 +59,74 @@ class Branches(PointSources):
         times = super().__call__(p, *factors)
         return tuple(self.late + on * (t - self.late) for on, t in zip(held, times, strict=True))
 
-    def constraint(self, bounds: Roadmap, domain: Domain, velocity: Coefficient) -> Constraint:
-        """Each branch's times at its own points of the map: those of the fastest paths that the map's bend into."""
-        starts = list(dict.fromkeys(self.sources))
-        times = torch.full((len(self.own), len(self.points)), torch.nan, dtype=torch.float64)
-        for row, source, own in zip(times, self.sources, self.own, strict=True):
-            row[list(own)] = fastest(domain, velocity, bounds.paths[starts.index(source)][list(own)])
+    def constraint(self, axes: tuple[str, ...], times: Tensor) -> Constraint:
+        """Each branch's known ``times``, (branches, m), at its own points; NaN at others."""
 
         def late(points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
             like = points[0].coordinates
-            known = times.to(like)[:, bounds.numbers(like)]
+            which = torch.cdist(like, torch.tensor(self.points, dtype=like.dtype, device=like.device)).argmin(dim=1)
+            known = times.to(like)[:, which]
             return tuple(
                 torch.where(time.isnan(), 0.0, u.value - time.nan_to_num())
                 for u, time in zip(fields[0], known, strict=True)
             )
 
         def sample(n: int, sampler: Sampler) -> list[Points]:
-            return bounds.sample(domain.axes, len(self.points), sampler)
+            return [Points(axes, torch.tensor(self.points, dtype=sampler.dtype, device=sampler.device))]
 
         return Constraint("times", sample, late, slack=TAUT, first=True)
 
     def arrives(self, x: Tensor) -> Tensor:
         """``(n, d) -> (n, branches)``: where rays of each branch arrive."""
-        away = torch.cdist(x, torch.tensor(self.points, dtype=x.dtype, device=x.device))
-        bound = away.amin(dim=1) + self.margin
-        return torch.stack([away[:, list(own)].amin(dim=1) <= bound for own in self.own], dim=1)
+        away = torch.stack([torch.cdist(x, own.to(x)).amin(dim=1) for own in self._places], dim=1)
+        return away <= away.amin(dim=1, keepdim=True) + self.margin
+
+    @cached_property
+    def _places(self) -> list[Tensor]:
+        """Each branch's own points; every point is one's."""
+        points = torch.tensor(self.points, dtype=torch.float64)
+        return [points[list(own)] for own in self.own]
+
+
+def crossed(fans: list[list[Arrivals]], lone: PointSources, size: float) -> tuple[Branches, Tensor] | None:
+    """The branches of each source's rays where they cross, with the known times, (branches, m); None of one field each.
+
+    Where some source's rays do, others have one field, which arrives everywhere.
+    """
+    parts = [part for fan in fans for part in fan]
+    if not parts or len(parts) + sum(not fan for fan in fans) > MOST:
+        return None
+    points = tuple(map(tuple, np.concatenate([part.points for part in parts]).tolist()))
+    which: list[int] = []
+    own: list[tuple[int, ...]] = []
+    rows: list[Tensor] = []
+    start = 0
+    for i, fan in enumerate(fans):
+        which += [i] * max(1, len(fan))
+        if not fan:
+            own.append(tuple(range(len(points))))
+            rows.append(torch.full((len(points),), torch.nan, dtype=torch.float64))
+        for part in fan:
+            own.append(tuple(range(start, start + len(part.times))))
+            row = torch.full((len(points),), torch.nan, dtype=torch.float64)
+            row[start : start + len(part.times)] = torch.from_numpy(part.times)
+            rows.append(row)
+            start += len(part.times)
+    latest = max(float(part.times.max()) for part in parts)
+    made = Branches(
+        tuple(lone.sources[i] for i in which), tuple(lone.slownesses[i] for i in which),
+        points, tuple(own), size / CELLS, LATE * latest,
+    )  # fmt: skip
+    return made, torch.stack(rows)
+
+
+def taut(made: Branches, bounds: Roadmap, domain: Domain, velocity: Coefficient) -> Tensor:
+    """``(branches, m)``: the times at each branch's own points, of the fastest paths that the map's bend into."""
+    starts = list(dict.fromkeys(made.sources))
+    times = torch.full((len(made.own), len(made.points)), torch.nan, dtype=torch.float64)
+    for row, source, own in zip(times, made.sources, made.own, strict=True):
+        row[list(own)] = fastest(domain, velocity, bounds.paths[starts.index(source)][list(own)])
+    return times
 
 
 def branches(domain: Domain, bounds: Roadmap, lone: PointSources) -> Branches | None:

@@ -20,7 +20,8 @@ from ..points import Points
 from ..problem import Problem
 from ..reference import solve_eikonal
 from ..spectra import of_points
-from .branches import Branches, branches
+from .branches import Branches, branches, crossed, taut
+from .rays import crossing
 from .roadmap import Roadmap, roadmap
 from .sources import PointSources, SurfaceFactor, surface_factor, surface_start
 
@@ -82,9 +83,11 @@ class Eikonal(Problem):
         slownesses = 1 / velocities
         mean = float(slownesses.mean())
         if self.source is not None:
-            lone = PointSources(places, tuple(slownesses.tolist()))
-            parted = None if isinstance(self.domain, Box) else branches(self.domain, self._map, lone)
-            ansatz: Any = parted or lone
+            if isinstance(self.domain, Box):
+                parted = None if self._crossed is None else self._crossed[0]
+            else:
+                parted = branches(self.domain, self._map, self._lone)
+            ansatz: Any = parted or self._lone
         elif isinstance(self.surface, Domain):
             ansatz = surface_factor(self.surface, mean) or surface_start(places, mean, self._size)
         else:
@@ -163,7 +166,9 @@ class Eikonal(Problem):
         """Off a box, no rays from boundaries, and the bounds of a map; T = 0 on a surface, unless that is built in."""
         stated = super().constraints()
         if not isinstance(self.domain, Box):
-            stated += [Constraint("walls", self._on_walls, self._emerging), self._known]
+            stated.append(Constraint("walls", self._on_walls, self._emerging))
+        if not isinstance(self.domain, Box) or isinstance(self.ansatz, Branches):
+            stated.append(self._known)
         if isinstance(self.ansatz, Branches):
             # The edges of branches are jumps that the fields need not follow; at walls they turn.
             stated = [replace(c, wavenumbers=self._of_medium) for c in stated]
@@ -186,6 +191,20 @@ class Eikonal(Problem):
         return {a: max(k, least[a]) for a, k in zip(self.domain.axes, found, strict=True)}
 
     @cached_property
+    def _crossed(self) -> tuple[Branches, Tensor] | None:
+        """The branches of rays that cross in a plane box, and their times."""
+        if not isinstance(self.domain, Box) or len(self.domain.axes) != 2 or not callable(self.velocity):
+            return None
+        fans = [crossing(self.domain, self.velocity, start) for start in self._start]
+        return crossed(fans, self._lone, self._size)
+
+    @property
+    def _lone(self) -> PointSources:
+        """A field a source."""
+        slownesses = 1 / values(self.velocity, Points(self.domain.axes, self._start), "velocity")
+        return PointSources(tuple(map(tuple, self._start.tolist())), tuple(slownesses.tolist()))
+
+    @cached_property
     def _map(self) -> Roadmap:
         starts = [self._start] if self.source is None else list(self._start[:, None])
         return roadmap(self.domain, self.velocity, starts)
@@ -194,7 +213,8 @@ class Eikonal(Problem):
     def _known(self) -> Constraint:
         """What the map says of the times."""
         if isinstance(self.ansatz, Branches):
-            return self.ansatz.constraint(self._map, self.domain, self.velocity)
+            times = self._crossed[1] if self._crossed else taut(self.ansatz, self._map, self.domain, self.velocity)
+            return self.ansatz.constraint(self.domain.axes, times)
         return self._map.constraint(self.domain.axes)
 
     def _arriving(self, p: Points, parts: list[Tensor]) -> list[Tensor]:

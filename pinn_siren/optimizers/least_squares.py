@@ -27,6 +27,8 @@ OVERSAMPLING = 2
 """Points inside for every feature."""
 EDGE_WEIGHT = 3.0
 """The weight of conditions beside the equation; from 0.1 to 1000 it changes smooth solutions little."""
+LEAST, LITTLE = 1e-3, 3e-2
+"""The gain of an iteration below which another one is not worth it, and where the solution is known roughly before."""
 CLOSE = 1e-12
 HALVINGS = 5
 START = 1e-3
@@ -134,7 +136,8 @@ class LastLayer:
             put(self.model, before + share * (solved - before), self.whole)
         self.residual = there
         # Where the linearization said it would be, or no better than before: another step would change nothing.
-        self.done = abs(there - linear_residual) <= 1e-6 * here + CLOSE or there > (1 - 1e-3) * here
+        least = LITTLE if any(c.first for c in self.system.constraints) else LEAST
+        self.done = abs(there - linear_residual) <= 1e-6 * here + CLOSE or there > (1 - least) * here
 
     def _start(self) -> None:
         """Fit what is known beforehand of a nonlinear problem's solution."""
