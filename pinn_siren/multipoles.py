@@ -175,9 +175,13 @@ class MultipolesAt:
         for count, table in self.kept.items():
             if count >= highest:
                 return table
+        one = torch.ones_like(self.z[:, None])
+        if self.of.inner:
+            self.kept[highest] = torch.cat([one, self.z[:, None].expand(-1, highest).cumprod(dim=1)], dim=1)
+            return self.kept[highest]
         r = self.z.abs()[:, None]
         unit = self.z[:, None] / r
-        turned = torch.cat([torch.ones_like(unit), unit.expand(-1, highest).cumprod(dim=1)], dim=1)
+        turned = torch.cat([one, unit.expand(-1, highest).cumprod(dim=1)], dim=1)
         self.kept[highest] = _cylinder(self.of, r, highest) * turned
         return self.kept[highest]
 
@@ -196,8 +200,6 @@ class MultipolesAt:
 def _cylinder(of: Multipoles, r: Tensor, highest: int) -> Tensor:
     """``(n, highest + 1)``: ``C_0 .. C_highest`` at distances ``(n, 1)`` in radii."""
     k = of.wavenumber
-    if of.inner:
-        return torch.cat([torch.ones_like(r), r.expand(-1, highest).cumprod(dim=1)], dim=1)
     if not k:
         inverse = (1 / r).expand(-1, highest).cumprod(dim=1)
         return torch.cat([r.log(), inverse], dim=1)

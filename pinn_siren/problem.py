@@ -264,7 +264,7 @@ class Problem(metaclass=_Stated):
             found = [own(u, sides.of(p.coordinates), len(sides)) for p, u in zip(points, fields, strict=True)]
             return c.residual(points, found)
 
-        return replace(c, residual=residual)
+        return replace(c, residual=residual, scattered=len(c.sample(1, Sampler(torch.Generator()))) == 1)
 
     def _inside(self, n: int, sampler: Sampler) -> list[Points]:
         return [self.domain.interior(n, sampler)]

@@ -168,8 +168,10 @@ def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: list[
     """
     if c.scattered:
         p = c.sample(SCATTERED, sampler)[0]
-        found = of_points(p.coordinates, torch.nan_to_num(at_zero(problem, c, [p]), 0.0, 0.0, 0.0))
-        return {axis: k for axis, k in zip(p.axes, found, strict=True) if k > 0}
+        side = torch.zeros(len(p)) if problem.sides is None else problem.sides.of(p.coordinates)
+        some = [p[side == k] for k in side.unique()]
+        each = [of_points(q.coordinates, torch.nan_to_num(at_zero(problem, c, [q]), 0.0, 0.0, 0.0)) for q in some]
+        return {axis: max(k) for axis, k in zip(p.axes, zip(*each, strict=True), strict=True) if max(k) > 0}
     highest = {}
     for axis, (low, high) in problem.domain.bounds.items():
         start = c.sample(LINES, sampler)

@@ -24,6 +24,7 @@ REFERENCES = {
     "wave": ((1.9, 2.1), 2e-4),
     "wave_2d": ((1.9, 2.1), 4e-3),
     "poisson_disks": ((1.9, 2.1), 1e-4),
+    "inclusion": ((1.3, 2.6), 5e-5),
     "poisson_polygon": ((1.9, 2.1), 5e-5),
     "poisson_l": ((1.2, 1.5), 1e-3),
     "motz": ((0.8, 1.2), 2e-2),

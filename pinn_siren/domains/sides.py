@@ -71,9 +71,8 @@ class Sides:
 
     def moved(self, p: Points, steps: int) -> Points:
         """Points on curves moved along their normals, each step enough to be told from rounding."""
-        step = NUDGE if p.coordinates.dtype == torch.float64 else 1e-4
         along = torch.zeros_like(p.coordinates)
-        along[:, [i for i, a in enumerate(p.axes) if a != TIME]] = steps * step * self.scale * p.normal
+        along[:, [i for i, a in enumerate(p.axes) if a != TIME]] = steps * self._step(p.coordinates) * p.normal
         return p.replace(p.coordinates + along)
 
     def interior(self, side: int, n: int, sampler: Sampler) -> Points:
@@ -122,11 +121,26 @@ class Sides:
 
     def _code(self, coordinates: Tensor) -> Tensor:
         """``(n,)``: the sum of ``2^i`` over the shapes i that a point is inside of."""
-        place = Points(self.domain.axes, coordinates).space
+        place = self._inward(Points(self.domain.axes, coordinates).space)
         code = torch.zeros(len(place), dtype=torch.long, device=place.device)
         for i, shape in enumerate(self.shapes):
             code += (shape.level(place) < 0).long() << i
         return code
+
+    def _inward(self, place: Tensor) -> Tensor:
+        """Points on the domain's boundary moved into it: shapes may share a part of that boundary."""
+        slack = self.scale * (ROUNDING if place.dtype == torch.float64 else 1e-6)
+        edge = torch.nonzero(self.space.level(place) >= -slack)[:, 0]
+        if not len(edge):
+            return place
+        ways = torch.cartesian_prod(*[place.new_tensor([-1.0, 0.0, 1.0])] * place.shape[1]).reshape(-1, place.shape[1])
+        around = place[edge, None] + self._step(place) * ways
+        deepest = self.space.level(around.flatten(0, 1)).reshape(around.shape[:2]).argmin(dim=1)
+        return place.index_copy(0, edge, around[torch.arange(len(edge), device=place.device), deepest])
+
+    def _step(self, like: Tensor) -> float:
+        """How far points are moved to be told from rounding."""
+        return self.scale * (NUDGE if like.dtype == torch.float64 else 1e-4)
 
     def _region(self, code: int) -> Domain:
         within = [shape for i, shape in enumerate(self.shapes) if code >> i & 1]

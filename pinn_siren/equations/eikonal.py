@@ -75,6 +75,8 @@ class Eikonal(Problem):
         if velocities.is_complex() or not bool((velocities > 0).all()):
             where = "source" if self.surface is None else "surface"
             raise ProblemError(f"velocity must be positive; at the {where} it is {velocities.tolist()[:3]}.")
+        if self.sides is not None:
+            raise ProblemError("Eikonal takes no Interface: its velocity may jump, and times are continuous.")
         if self.ansatz is not None:
             return
         places = tuple(map(tuple, start.coordinates.tolist()))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
-from ..conditions import leaves_constant
+from ..conditions import Interface, leaves_constant
 from ..domains import Box
 from ..jet import Jet, lift, make_plan
 from ..points import Points
-from ..problem import Problem
-from ..reference import solve_poisson, solve_sides
+from ..problem import Problem, rectangle
+from ..reference import mean_around, on_grid_lines, solve_poisson, solve_sides
 
 if TYPE_CHECKING:
     from ..reference import GridSolution
@@ -55,9 +55,17 @@ class Poisson(Problem):
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
         """Conservative second-order finite differences on one grid; on cut cells where the domain is no box, on those
         of each side where interfaces cut it."""
-        if self.reference is None and self.sides is not None:
+        sides = self.sides
+        if self.reference is None and sides is not None and on_grid_lines(sides, self.conditions, cells):
+            given = ((self.diffusion, "diffusion"), (self.reaction, "reaction"), (self.source, "source"))
+            diffusion, reaction, source = (mean_around(sides, c, name) for c, name in given)
+            plain = [c for c in self.conditions if not isinstance(c, Interface)]
+            return solve_poisson(
+                rectangle(self), diffusion=diffusion, reaction=reaction, source=source, conditions=plain, cells=cells
+            )
+        if self.reference is None and sides is not None:
             return solve_sides(
-                self.sides, diffusion=self.diffusion, reaction=self.reaction, source=self.source,
+                sides, diffusion=self.diffusion, reaction=self.reaction, source=self.source,
                 conditions=self.conditions, cells=cells, free_constant=self.free_constant,
             )  # fmt: skip
         if self.reference is not None or not isinstance(self.domain, Box):

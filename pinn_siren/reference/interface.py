@@ -9,10 +9,11 @@ import numpy as np
 import scipy.sparse as sparse
 import torch
 from scipy.spatial import cKDTree
+from torch import Tensor
 
-from ..coefficients import Coefficient
+from ..coefficients import Coefficient, values
 from ..conditions import Boundary, ConditionBase, Interface
-from ..domains import Sides
+from ..domains import Box, Sampler, Sides
 from ..errors import NoReferenceError
 from ..jet import lift, make_plan
 from ..points import Points
@@ -24,6 +25,8 @@ from .stencil import evaluate, positive, real
 
 NEAR = 1e-9
 """How far from a boundary, in units of the largest coordinate, a node counts as on it."""
+LOOKS, STEP = 2**8, 1e-8
+"""Points of a curve that are looked at, and how far beside a grid line its sides are, as ``NEAR``."""
 SHARED = 1e-2
 """How far apart, in steps of the grid, nodes of two sides may be that stand for one place of a curve."""
 
@@ -68,6 +71,40 @@ def solve_sides(
         for number, interface in enumerate(interfaces):
             _curve(system, k, part.edge[~outer], number, interface, diffusion)
     return GridSolution(grid, {output: system.on_grid(system.solve(free_constant))})
+
+
+def on_grid_lines(sides: Sides, conditions: Sequence[ConditionBase], cells: Mapping[str, int]) -> bool:
+    """Whether the domain is a box, values and fluxes are continuous, and all curves lie on lines of its grid.
+
+    Then differences in flux form are right as they stand, with what jumps taken as ``mean_around``, at corners too.
+    """
+    if not isinstance(sides.domain, Box) or not all(c.plain for c in conditions if isinstance(c, Interface)):
+        return False
+    sampler = Sampler(torch.Generator().manual_seed(1))
+    for number in range(len(sides.shapes)):
+        p = sides.on_curve(number, LOOKS, sampler)
+        lies = torch.zeros(len(p), dtype=torch.bool)
+        for i, (axis, (low, high)) in enumerate(sides.domain.bounds.items()):
+            steps = (p.coordinates[:, i] - low) / (high - low) * cells[axis]
+            lies |= (p.normal[:, i].abs() > 1 - NEAR) & ((steps - steps.round()).abs() <= NEAR * cells[axis])
+        if not bool(lies.all()):
+            return False
+    return True
+
+
+def mean_around(sides: Sides, coefficient: Coefficient, name: str) -> Coefficient:
+    """A coefficient that jumps on grid lines: the mean of the quarters (halves, eighths) around each point."""
+    if not callable(coefficient):
+        return coefficient
+    ways = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * len(sides.domain.axes))
+
+    def mean(p: Points) -> Tensor:
+        around = [p.replace(p.coordinates + STEP * sides.scale * way) for way in ways.reshape(-1, len(p.axes))]
+        inner = [sides.domain.contains(q.coordinates) for q in around]
+        known = [torch.where(m, values(coefficient, q, name), 0.0) for q, m in zip(around, inner, strict=True)]
+        return torch.stack(known).sum(0) / torch.stack(inner).sum(0)
+
+    return mean
 
 
 @dataclass
@@ -173,8 +210,11 @@ def _curve(system: _System, k: int, nodes: Index, number: int, interface: Interf
     """What holds on one curve: the values at the nodes around its shape, the fluxes at those inside it."""
     sides, shape = system.sides, system.sides.shapes[number]
     found, normals = shape.normals_at(system.points(k, nodes).coordinates)
-    index, first = np.unique(found.numpy(), return_index=True)
-    nodes, normal = nodes[index], normals.numpy()[first]
+    # A corner has the mean normal of its faces.
+    index, place = np.unique(found.numpy(), return_inverse=True)
+    normal = np.zeros((len(index), normals.shape[1]))
+    np.add.at(normal, place, normals.numpy())
+    nodes, normal = nodes[index], normal / np.linalg.norm(normal, axis=1, keepdims=True)
     done = np.isin(system.first[k] + nodes, np.concatenate([*system.stated, np.zeros(0, dtype=np.intp)]))
     nodes, normal = nodes[~done], normal[~done]
     p = system.points(k, nodes, normal)
@@ -211,4 +251,4 @@ def _partners(system: _System, k: int, nodes: Index, other: int) -> tuple[Index,
     return found, places - part.coordinates[found]
 
 
-__all__ = ["solve_sides"]
+__all__ = ["mean_around", "on_grid_lines", "solve_sides"]
