@@ -37,10 +37,12 @@ BESIDE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Arrivals:
-    """A branch: ``points`` ``(m, 2)`` on its rays, and their ``times`` ``(m,)``."""
+    """A branch: ``points`` ``(m, 2)`` on its rays, their ``times`` ``(m,)``, and the part that it is confined to where
+    the velocity jumps."""
 
     points: NDArray[np.float64]
     times: NDArray[np.float64]
+    part: int = 0
 
 
 @dataclass(frozen=True, eq=False)
