@@ -59,6 +59,7 @@ def write_grid(
     units: Mapping[str, str],
     long_names: Mapping[str, str],
     weights: NDArray[Any] | None = None,
+    positive: Mapping[str, str] | None = None,
 ) -> None:
     """Writes dimension scales, the fields on them in disk order, a mask where a field is NaN, and weights if given."""
     axes = tuple(coordinates)
@@ -68,7 +69,8 @@ def write_grid(
         default = "time" if axis == "t" else f"{axis} coordinate"
         (scale,) = _write_array(group, axis, _floating(axis, nodes), ())
         scale.make_scale(axis)
-        write_attributes(scale, _labels(axis, default, units, long_names) | {"axis": _AXIS.get(axis)})
+        ways = {"axis": _AXIS.get(axis), "positive": (positive or {}).get(axis)}
+        write_attributes(scale, _labels(axis, default, units, long_names) | ways)
     masked = np.zeros(shape, dtype=bool)
     for name, values in fields.items():
         if np.shape(values) != shape:
@@ -105,7 +107,7 @@ def read_grid(group: h5py.Group, axes: Sequence[str]) -> tuple[Arrays, Arrays, N
 
 
 def read_labels(group: h5py.Group, attribute: str) -> dict[str, str]:
-    """``units`` or ``long_name`` of the coordinates and fields, the two parts of a complex field under its name."""
+    """``units``, ``long_name`` or ``positive`` by the names of coordinates and fields, a complex one under its own."""
     labels = {}
     for name, dataset in _variables(group).items():
         if name not in _BESIDE and attribute in dataset.attrs:

@@ -90,10 +90,9 @@ def ansatz_of(described: dict[str, Any] | None) -> Any:
         sources = tuple(tuple(source) for source in arguments["sources"])
         return PointSources(sources, tuple(arguments["slownesses"]))
     if described["name"] == "Branches":
-        lists = {k: tuple(map(tuple, arguments[k])) for k in ("sources", "points", "own")}
-        return Branches(
-            slownesses=tuple(arguments["slownesses"]), margin=arguments["margin"], late=arguments["late"], **lists
-        )
+        lists: dict[str, Any] = {k: tuple(map(tuple, arguments[k])) for k in ("sources", "points", "own")}
+        plain: dict[str, Any] = {k: tuple(arguments[k]) for k in ("slownesses", "jumps", "parts")}
+        return Branches(margin=arguments["margin"], late=arguments["late"], **plain, **lists)
     if described["name"] == "SurfaceStart":
         return SurfaceStart(tuple(map(tuple, arguments["points"])), arguments["slowness"], arguments["width"])
     if described["name"] == "SurfaceFactor":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from .conditions import (
     unique_names,
 )
 from .domains import Box, Domain, Sampler, Sides
-from .errors import NoReferenceError, ProblemError
+from .errors import NoReferenceError, ProblemError, suggest
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
 from .points import TIME, Points
 
@@ -69,6 +69,9 @@ class Problem(metaclass=_Stated):
     bar, and the verdict is left open. ``reference_method`` says what it is. ``share``: the part of a fit's very many
     values that a step of training sees.
 
+    ``units``: of axes and outputs by name, as in ``{"z": "km", "u": "s"}``; ``downward``: the axes that grow downward,
+    as a depth does. Files keep both, and pictures show them; nothing is computed with them.
+
     Without a residual of its own, a problem with ``Data`` is a fit: its conditions are all that holds.
 
     Raises ``ProblemError`` for a statement that cannot be meant.
@@ -88,6 +91,8 @@ class Problem(metaclass=_Stated):
     exact: Callable[[Points], Any] | None = None
     ansatz: Callable[..., Any] | None = None
     reference: Callable[[dict[str, int]], GridSolution] | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    downward: Sequence[str] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -117,6 +122,24 @@ class Problem(metaclass=_Stated):
         for name in ("exact", "ansatz", "reference"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise ProblemError(f"{name} must be a function, got {type(getattr(self, name)).__name__}.")
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        if not isinstance(self.units, Mapping) or not all(isinstance(unit, str) for unit in self.units.values()):
+            raise ProblemError(f'units must be texts by name, as in {{"x": "km", "u": "s"}}; got {self.units!r}.')
+        if isinstance(self.downward, str) or not isinstance(self.downward, Sequence):
+            raise ProblemError(f'downward must be a list of axes, as in ["z"]; got {self.downward!r}.')
+        axes = self.domain.axes
+        for given, known, what in (
+            (self.units, (*axes, *self.outputs), "axes and outputs"),
+            (self.downward, self.domain.space_axes, "space axes"),
+        ):
+            for name in given:
+                if name not in known:
+                    raise ProblemError(
+                        f"{'units' if given is self.units else 'downward'} names {name!r}; the {what} are "
+                        f"{', '.join(known)}.{suggest(str(name), known)}"
+                    )
 
     def residual(self, p: Points, u: Any) -> Any:
         """``(n,)``, zero where the equation holds; a tuple with several outputs. Pointwise in p and u."""

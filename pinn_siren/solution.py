@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from dataclasses import fields as fields_of
 from functools import cached_property
@@ -148,6 +148,8 @@ class Solution:
             attributes={k: int(v) if isinstance(v, bool) else v for k, v in attributes.items() if v is not None},
             title=f"{self.report.problem} solved with a network ({type(self.model.network).__name__})",
             weights=found.grid.weights,
+            units=self._units(found.fields),
+            positive=dict.fromkeys(self.problem.downward, "down") if self.problem is not None else {},
         )
         write_solution(folder / "solution.h5", stored)
         if found.reference is not None:
@@ -167,6 +169,15 @@ class Solution:
                 f"network={name}(...)). Kept whole are {_KEPT}.",
                 stacklevel=2,
             )
+
+    def _units(self, fields: Iterable[str]) -> dict[str, str]:
+        """Of the axes and of stored fields: those of ``u`` are those of ``u_reference``, ``u_exact`` and ``error``."""
+        stated = dict(self.problem.units) if self.problem is not None else {}
+        outputs = [name for name in self.shape.outputs if name in stated]
+        for name in fields:
+            alone = name == "error" and len(self.shape.outputs) == 1
+            stated.update((name, stated[out]) for out in outputs if alone or name.startswith(f"{out}_"))
+        return stated
 
     @classmethod
     def load(cls, folder: str | Path, *, ansatz: Any = None, network: nn.Module | None = None) -> Solution:

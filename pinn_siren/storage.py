@@ -46,7 +46,8 @@ class StoredSolution:
     ``history``: columns of equal length: ``step``, ``seconds``, ``loss``, and one a term of the loss.
     ``weights``: the nodes' quadrature weights, where the domain is no box.
     ``attributes``: plain values of the caller's; ``title``, and ``units`` ("1" is nondimensional) and ``long_names`` by
-    the name of a coordinate or field: those left out are filled in on writing.
+    the name of a coordinate or field: those left out are filled in on writing. ``positive``: ``"down"`` by the name of
+    a coordinate that grows downward.
     """
 
     coordinates: dict[str, NDArray[Any]]
@@ -58,6 +59,7 @@ class StoredSolution:
     title: str
     units: dict[str, str] = field(default_factory=dict)
     long_names: dict[str, str] = field(default_factory=dict)
+    positive: dict[str, str] = field(default_factory=dict)
     weights: NDArray[Any] | None = None
 
 
@@ -150,7 +152,9 @@ def write_solution(path: str | Path, stored: StoredSolution) -> None:
     _refuse_reserved(stored.coordinates, stored.fields)
     with _creating(path) as file:
         _write_root(file, "solution", tuple(stored.coordinates), stored.attributes, stored.title)
-        netcdf.write_grid(file, stored.coordinates, stored.fields, stored.units, stored.long_names, stored.weights)
+        netcdf.write_grid(
+            file, stored.coordinates, stored.fields, stored.units, stored.long_names, stored.weights, stored.positive
+        )
         network = file.create_group("network", track_order=True)
         netcdf.write_attributes(network, {"configuration": stored.network_configuration})
         netcdf.write_arrays(network, stored.network)
@@ -172,6 +176,7 @@ def read_solution(path: str | Path) -> StoredSolution:
             title=str(file.attrs["title"]),
             units=netcdf.read_labels(file, "units"),
             long_names=netcdf.read_labels(file, "long_name"),
+            positive=netcdf.read_labels(file, "positive"),
             weights=weights,
         )
 

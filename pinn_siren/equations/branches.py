@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +15,11 @@ from torch import Tensor
 
 from ..coefficients import Coefficient
 from ..conditions import Constraint
-from ..domains import Box, Domain, Sampler
+from ..domains import Box, Domain, Sampler, from_configuration
 from ..jet import Jet, JetPoints, jet
 from ..points import Points
 from .bending import fastest
+from .layers import parts
 from .rays import CELLS, Arrivals
 from .roadmap import Roadmap
 from .sources import PointSources
@@ -25,6 +28,9 @@ MARGIN = 0.035
 """How far a branch reaches beyond its own part of the domain, in units of the domain's diagonal."""
 TAUT = 1e-3
 """How far the times of bent paths may be from the first arrival, in units of it."""
+NEAR = 0.2
+"""How far beyond its points a branch reaches where the times of all are known at the same ones, in units of the cells
+of those that are not."""
 SEEN = 128
 """Cells an axis on which obstacles are looked for."""
 FEW = 0.02
@@ -43,13 +49,16 @@ class Branches(PointSources):
     of the rays of one side has none, and goes on beyond the kink; the earliest of all is the first arrival.
 
     ``sources``, ``slownesses``: of each branch; ``points``: ``(m, d)`` of a map; ``own``: the numbers of each branch's
-    points; it arrives where one of its own is not ``margin`` farther than the nearest of all.
+    points; it arrives where one of its own is not ``margin`` farther than the nearest of all. Where the velocity jumps,
+    across the boundaries of the shapes whose ``configuration()`` are ``jumps``, each is confined to one of ``parts``.
     """
 
     points: tuple[tuple[float, ...], ...]
     own: tuple[tuple[int, ...], ...]
     margin: float
     late: float
+    jumps: tuple[dict[str, Any], ...] = ()
+    parts: tuple[int, ...] = ()
 
     def __call__(self, p: Points, *factors: Jet) -> tuple[Jet, ...]:
         """The times from the factors, a branch each."""
@@ -79,7 +88,14 @@ class Branches(PointSources):
     def arrives(self, x: Tensor) -> Tensor:
         """``(n, d) -> (n, branches)``: where rays of each branch arrive."""
         away = torch.stack([torch.cdist(x, own.to(x)).amin(dim=1) for own in self._places], dim=1)
+        if self.jumps:
+            here = parts(self._shapes, x.detach())[:, None] == torch.tensor(self.parts, device=x.device)
+            away = torch.where(here, away, torch.inf)
         return away <= away.amin(dim=1, keepdim=True) + self.margin
+
+    @cached_property
+    def _shapes(self) -> list[Domain]:
+        return [from_configuration(shape) for shape in self.jumps]
 
     @cached_property
     def _places(self) -> list[Tensor]:
@@ -88,34 +104,37 @@ class Branches(PointSources):
         return [points[list(own)] for own in self.own]
 
 
-def crossed(fans: list[list[Arrivals]], lone: PointSources, size: float) -> tuple[Branches, Tensor] | None:
+def crossed(
+    fans: list[list[Arrivals]], lone: PointSources, size: float, jumps: Sequence[Domain] = ()
+) -> tuple[Branches, Tensor] | None:
     """The branches of each source's rays where they cross, with the known times, (branches, m); None of one field each.
 
     Where some source's rays do, others have one field, which arrives everywhere.
     """
-    parts = [part for fan in fans for part in fan]
-    if not parts or len(parts) + sum(not fan for fan in fans) > MOST:
+    found = [part for fan in fans for part in fan]
+    if not found or len(found) + sum(not fan for fan in fans) > MOST:
         return None
-    points = tuple(map(tuple, np.concatenate([part.points for part in parts]).tolist()))
+    # Branches may tell their times at the same points.
+    every, numbers = np.unique(np.concatenate([part.points for part in found]), axis=0, return_inverse=True)
+    pieces = iter(np.split(numbers.ravel(), np.cumsum([len(part.times) for part in found])[:-1]))
     which: list[int] = []
     own: list[tuple[int, ...]] = []
     rows: list[Tensor] = []
-    start = 0
     for i, fan in enumerate(fans):
-        which += [i] * max(1, len(fan))
-        if not fan:
-            own.append(tuple(range(len(points))))
-            rows.append(torch.full((len(points),), torch.nan, dtype=torch.float64))
-        for part in fan:
-            own.append(tuple(range(start, start + len(part.times))))
-            row = torch.full((len(points),), torch.nan, dtype=torch.float64)
-            row[start : start + len(part.times)] = torch.from_numpy(part.times)
+        ways: list[Arrivals | None] = [*fan] or [None]
+        for part in ways:
+            row = torch.full((len(every),), torch.nan, dtype=torch.float64)
+            mine = np.arange(len(every)) if part is None else next(pieces)
+            if part is not None:
+                row[mine] = torch.from_numpy(part.times)
+            which.append(i)
+            own.append(tuple(mine.tolist()))
             rows.append(row)
-            start += len(part.times)
-    latest = max(float(part.times.max()) for part in parts)
     made = Branches(
         tuple(lone.sources[i] for i in which), tuple(lone.slownesses[i] for i in which),
-        points, tuple(own), size / CELLS, LATE * latest,
+        tuple(map(tuple, every.tolist())), tuple(own), (NEAR if jumps else 1) * size / CELLS,
+        LATE * max(float(part.times.max()) for part in found),
+        tuple(shape.configuration() for shape in jumps), tuple(part.part for part in found) if jumps else (),
     )  # fmt: skip
     return made, torch.stack(rows)
 

@@ -21,6 +21,7 @@ from ..problem import Problem
 from ..reference import solve_eikonal
 from ..spectra import of_points
 from .branches import Branches, branches, crossed, taut
+from .layers import passing
 from .rays import crossing
 from .roadmap import Roadmap, roadmap
 from .sources import PointSources, SurfaceFactor, surface_factor, surface_start
@@ -52,7 +53,11 @@ class Eikonal(Problem):
     no ray comes out of a boundary, ``dT/dn >= 0``. The straight distance through an obstacle solves the equation too,
     and so do fields with valleys where no front starts, so T is also held within bounds from shortest paths over a
     coarse map (``Roadmap``). In the plane each source has a field a side that the map's paths pass an obstacle on
-    (``Branches``): each is smooth, and the earliest has the kinks where fronts meet.
+    (``Branches``): each is smooth, and the earliest has the kinks where fronts meet. So has each side of a caustic, in
+    a plane box, where rays cross.
+
+    ``jumps``: shapes in a plane box across whose boundaries the velocity jumps, constant between them. Then each
+    sequence of parts that rays pass has a field: direct, transmitted and head waves. Without it one field smooths them.
     """
 
     reference_method = "factored fast marching"
@@ -61,6 +66,7 @@ class Eikonal(Problem):
     velocity: Coefficient
     source: Sequence[Any] | None = None
     surface: Any = None
+    jumps: Sequence[Domain] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,6 +76,7 @@ class Eikonal(Problem):
             )
         if self.domain.has_time:
             raise ProblemError(f"Eikonal has space axes only: the travel time is the unknown; got {self.domain}.")
+        self._check_jumps()
         start = Points(self.domain.axes, self._start)
         velocities = values(self.velocity, start, "velocity")
         if velocities.is_complex() or not bool((velocities > 0).all()):
@@ -93,6 +100,24 @@ class Eikonal(Problem):
         else:
             ansatz = surface_start(places, mean, self._size)
         object.__setattr__(self, "ansatz", ansatz)
+
+    def _check_jumps(self) -> None:
+        if not isinstance(self.jumps, Sequence) or not all(isinstance(shape, Domain) for shape in self.jumps):
+            raise ProblemError(
+                f"jumps must be a list of domains, across whose boundaries velocity jumps; got {self.jumps!r}."
+            )
+        for shape in self.jumps:
+            if shape.axes != self.domain.axes:
+                raise ProblemError(
+                    f"jumps must have the axes of the domain, {', '.join(self.domain.axes)}; {shape} has "
+                    f"{', '.join(shape.axes)}."
+                )
+        plane = isinstance(self.domain, Box) and len(self.domain.axes) == 2 and self.source is not None
+        if self.jumps and not plane:
+            raise ProblemError(
+                f"jumps= covers plane boxes with point sources, not {self.domain}: leave it out, and one field takes "
+                "the jumps to about two digits."
+            )
 
     @property
     def _size(self) -> float:
@@ -193,7 +218,12 @@ class Eikonal(Problem):
     @cached_property
     def _crossed(self) -> tuple[Branches, Tensor] | None:
         """The branches of rays that cross in a plane box, and their times."""
-        if not isinstance(self.domain, Box) or len(self.domain.axes) != 2 or not callable(self.velocity):
+        if not isinstance(self.domain, Box) or len(self.domain.axes) != 2 or self.source is None:
+            return None
+        if self.jumps:
+            ways = [passing(self.domain, self.velocity, start, self.jumps, self._size) for start in self._start]
+            return crossed(ways, self._lone, self._size, self.jumps)
+        if not callable(self.velocity):
             return None
         fans = [crossing(self.domain, self.velocity, start) for start in self._start]
         return crossed(fans, self._lone, self._size)
@@ -234,7 +264,8 @@ class Eikonal(Problem):
         """So many points that each branch has its ``n``, and more of them where it is rough."""
         if not isinstance(self.ansatz, Branches):
             return n
-        return round(ROUGH * n * len(self.ansatz.points) / max(map(len, self.ansatz.own)))
+        sizes = [len(own) for own in self.ansatz.own]
+        return round(ROUGH * n * len(self.ansatz.points) / max(min(sizes), max(sizes) / 2))
 
     def _emerging(self, points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
         """``velocity dT/dn`` where it is negative: n leads out of the domain, and rays would come in."""

@@ -29,16 +29,20 @@ CELLS = 40
 """Cells along the diagonal, of which each keeps the earliest ray of a branch."""
 TIE = 2e-3
 """How much later than others a ray may be that still counts as first, in units of the time to cross the domain."""
+FEW = 0.02
+"""A branch that comes first at a smaller share of the points than this is left out."""
 BESIDE = 0.05
 """How far a branch goes on beyond its first arrivals, in units of the diagonal."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arrivals:
-    """A branch: ``points`` ``(m, 2)`` on its rays, and their ``times`` ``(m,)``."""
+    """A branch: ``points`` ``(m, 2)`` on its rays, their ``times`` ``(m,)``, and the part that it is confined to where
+    the velocity jumps."""
 
     points: NDArray[np.float64]
     times: NDArray[np.float64]
+    part: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +111,7 @@ def _shoot(domain: Domain, velocity: Coefficient, source: Tensor, size: float) -
     last, numbers = EARLY + crossed.argmax(axis=0), np.arange(RAYS)
     before, after = spread[last - 1, numbers], spread[last, numbers]
     meet = crossed.any(axis=0) & (alive.sum(axis=0) == last) & inside[last, numbers]
-    focus = np.where(meet, last - after / np.minimum(after - before, -1e-30), np.inf)
+    focus = np.where(meet, last - (after / np.minimum(after - before, -1e-30)).clip(0, 1), np.inf)
     heading = np.stack([np.cos(angle), np.sin(angle)], axis=2)
     return _Fan(places, heading * torch.stack(slownesses).numpy()[..., None], times, focus, alive)
 
@@ -166,10 +170,10 @@ def _parts(fan: _Fan, cuts: list[int], size: float) -> list[Arrivals]:
     for i, cloud in enumerate(clouds):
         others = np.min([c.earliest(cloud.places) for k, c in enumerate(clouds) if k != i], axis=0)
         first = cloud.times <= others + TIE * size * np.linalg.norm(cloud.slowness, axis=1)
-        if first.any():
+        if first.sum() >= FEW * sum(len(c.times) for c in clouds):
             kept = KDTree(cloud.places[first]).query(cloud.places)[0] <= BESIDE * size
             found.append(Arrivals(cloud.places[kept], cloud.times[kept]))
-    return found
+    return found if len(found) > 1 else []
 
 
 __all__ = ["Arrivals", "crossing"]
