@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,10 +42,16 @@ AGAIN, ENOUGH = 4, 1.5
 """Rounds in which patches are made narrower where they leave more than this many times the aim."""
 SNAP = 2e-2
 """Ends this near to even or symmetric places, in parts of their segment, are moved there."""
+MERGED, WIDER, ALIKE = 0.2, 1.05, 4
+"""The cost of a patch's merges, over that of its factors; how much wider than asked for one that is halved may be;
+of how many patches one size each is few enough not to look at halvings."""
 MARGIN, TIGHT, EXTRA = 40.0, 1e-8, 0.15
 LEAST, COARSEST = 1e-12, 2e-6
 """Patches are chosen for an error so many times smaller than the tolerance that what is known of one solve alone shows
 that it is met; coarse ones leave more than they are chosen for, by a power of the tolerance above a tight one."""
+
+
+Spread = Callable[[Tensor, Tensor, list[float]], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,25 @@ def choose(problem: Problem, tolerance: float, profile: Profile | None = None, b
     for (size, error), name in zip(ERROR.items(), LADDER[basis], strict=True):
         radians = ACROSS * min(1.6, (max(tolerance / MARGIN, LEAST) / error) ** (1 / POWER))
         if radians > 0.4 * ACROSS and aim >= FLOOR[size]:
-            found = {a: _breaks(profile, a, radians, DEGREE[size], aim) for a in problem.domain.axes}
-            decomposition = Decomposition({a: ends for a, (ends, _) in found.items()})
-            rough = any(rough for _, rough in found.values())
-            made.append((math.prod(decomposition.shape) * COST[size], Choice(decomposition, name, rough)))
+            # Widths that just do, and halvings, of which more are equal.
+            for spread in (_spread, _halved):
+                found = {a: _breaks(profile, a, radians, DEGREE[size], aim, spread) for a in problem.domain.axes}
+                decomposition = Decomposition({a: ends for a, (ends, _) in found.items()})
+                rough = any(rough for _, rough in found.values())
+                made.append((_cost(decomposition) * COST[size], Choice(decomposition, name, rough)))
+                if _kinds(decomposition) * ALIKE <= math.prod(decomposition.shape):
+                    break
     return min(made, key=lambda one: one[0])[1]
+
+
+def _cost(decomposition: Decomposition) -> float:
+    """About what patches cost: each is merged, and of equal ones one is factored."""
+    return MERGED * math.prod(decomposition.shape) + _kinds(decomposition)
+
+
+def _kinds(decomposition: Decomposition) -> int:
+    """How many sizes of patches there are."""
+    return math.prod(len({f"{b - a:.6g}" for a, b in itertools.pairwise(e)}) for e in decomposition.breaks.values())
 
 
 class Profile:
@@ -172,7 +192,9 @@ def _cells(low: float, high: float, count: int) -> Tensor:
     return low + (high - low) * (torch.arange(count, dtype=torch.float64) + 0.5) / count
 
 
-def _breaks(profile: Profile, name: str, radians: float, degree: int, aim: float) -> tuple[tuple[float, ...], bool]:
+def _breaks(
+    profile: Profile, name: str, radians: float, degree: int, aim: float, spread: Spread
+) -> tuple[tuple[float, ...], bool]:
     """Ends of patches along an axis, and whether the medium is rough."""
     axis = profile.box.axes.index(name)
     low, high = profile.box.bounds[name]
@@ -191,7 +213,7 @@ def _breaks(profile: Profile, name: str, radians: float, degree: int, aim: float
     width = torch.minimum(radians / wave[nearest].clamp(min=1e-12), unresolved.width(x)).clamp(max=(high - low) / 2)
     for again in range(AGAIN):
         width = _graded(width, (high - low) / FINE)
-        ends = _mirrored(_spread(x, width, sorted(hard)), hard)
+        ends = _mirrored(spread(x, width, sorted(hard)), hard)
         # The patches' own ends lie elsewhere than those of halving, and may miss places such as a kink.
         of_source, of_medium = _left(profile, axis, list(itertools.pairwise(ends)), degree, aim)
         left = torch.maximum(of_source, of_medium)
@@ -339,6 +361,19 @@ def _spread(x: Tensor, width: Tensor, hard: list[float]) -> tuple[float, ...]:
         inner = _snapped((_at(start + (stop - start) * share, measure, x) - a) / (b - a), share)
         ends += [a, *(a + (b - a) * inner).tolist()]
     return (*ends, hard[-1])
+
+
+def _halved(x: Tensor, width: Tensor, hard: list[float]) -> tuple[float, ...]:
+    """Ends of patches: the given ones, and what halving them makes until none is wider than the widths in it."""
+    waiting, ends = list(itertools.pairwise(hard)), {hard[-1]}
+    while waiting:
+        a, b = waiting.pop()
+        first, last = torch.searchsorted(x, torch.tensor([a, b], dtype=torch.float64)).tolist()
+        if b - a > WIDER * float(width[first : last + 1].min()):
+            waiting += [(a, (a + b) / 2), ((a + b) / 2, b)]
+        else:
+            ends.add(a)
+    return tuple(sorted(ends))
 
 
 def _snapped(inner: Tensor, even: Tensor) -> Tensor:
