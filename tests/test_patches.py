@@ -366,9 +366,9 @@ def test_one_search_serves_many_sources():
     scales = [measure_scales(problem) for problem in problems]
     found = search_patches_many(problems, scales, 1e-6, 3, time.perf_counter() + 60)
     p = points_of(Box(x=(-0.5, 0.5), y=(-0.5, 0.5)), 31)
-    # A classical basis on finer patches.
+    # A classical basis of a high degree on the same patches.
     finest = max((one.decomposition for one in found), key=lambda d: math.prod(d.shape))
-    classical = solve_patches(problems, finest, "chebyshev 17")
+    classical = solve_patches(problems, finest, "chebyshev 20")
     for number, (one, problem, scale) in enumerate(zip(found, problems, scales, strict=True)):
         truth = evaluate(classical, problem, p, number)
         with torch.no_grad():
