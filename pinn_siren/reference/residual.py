@@ -16,10 +16,10 @@ from .block import Block
 from .cells import weighted
 from .cut import cut_nodes
 from .discrete import Discretization, Source
+from .factors import GIVE
 from .grid import GridSolution
 from .levels import march, quotients
 from .lines import Field
-from .newton import GIVE
 from .nodes import Nodes, box_nodes
 from .rows import Rows, lay_out
 
@@ -40,7 +40,7 @@ def solve_residual(problem: Problem, cells: Mapping[str, int]) -> GridSolution:
 
     Raises ``NoReferenceError`` where this does not cover the problem, or finds no solution.
     """
-    nodes = _nodes(problem, cells)
+    nodes = nodes_of(problem, cells)
     times, scheme = np.zeros(1), quotients(1.0)
     if problem.domain.has_time:
         times = np.linspace(*problem.domain.bounds[TIME], cells[TIME] + 1)
@@ -62,7 +62,8 @@ def affordable(problem: Problem, cells: Mapping[str, int]) -> dict[str, int]:
     return {a: min(limit[a], max(4, int(n * fit))) if a in limit else n for a, n in cells.items()}
 
 
-def _nodes(problem: Problem, cells: Mapping[str, int]) -> Nodes:
+def nodes_of(problem: Problem, cells: Mapping[str, int], accuracy: int = 2) -> Nodes:
+    """The nodes of a problem's space; of an ``accuracy`` above two on boxes only."""
     domain = problem.domain
     if not isinstance(domain, Box):
         return cut_nodes(domain.space if isinstance(domain, Product) else domain, cells)
@@ -79,7 +80,7 @@ def _nodes(problem: Problem, cells: Mapping[str, int]) -> Nodes:
             raise NoReferenceError(
                 f"Periodic({axis!r}) holds for {count} of {len(problem.fields)} fields; the solver needs all: {GIVE}"
             )
-    return box_nodes(domain, cells, orders, periodic)
+    return box_nodes(domain, cells, orders, periodic, accuracy)
 
 
 def _steady(d: Discretization, rows: Rows) -> Field:
