@@ -57,6 +57,7 @@ def descend(
     steps: int = 40,
     deadline: float = math.inf,
     aim: float = 1.0,
+    most: int | None = None,
     seen: Callable[[Evaluated], None] | None = None,
 ) -> Descent:
     """Damped Gauss-Newton from a start, ended where the mean squared misfit is ``aim``.
@@ -64,7 +65,8 @@ def descend(
     A step solves ``min mean (left - J d)^2 + |beside + B d|^2 + damping tr(J J^T) / n |d|^2`` in the smaller of the
     spaces of rows and parameters. Ending at the noise keeps what data do not determine near the start (Morozov's
     discrepancy principle, 1966). Where data are held out, it ends where these are fitted worse, ``PATIENCE`` steps in a
-    row, and the best parameters for them are kept. ``deadline``: of ``time.perf_counter``; Ctrl-C keeps the last step.
+    row, and the best parameters for them are kept. ``deadline``: of ``time.perf_counter``; ``most``: evaluations, after
+    which no step begins; Ctrl-C keeps the last step.
     """
     here, solves, damping = at(start), 1, DAMPING
     parameters, misfits, end = start, [here.misfit], "steps"
@@ -74,7 +76,7 @@ def descend(
             if here.misfit <= aim:
                 end = "noise"
                 break
-            if time.perf_counter() > deadline:
+            if time.perf_counter() > deadline or (most is not None and solves >= most):
                 end = "budget"
                 break
             rows, wanted = _weighed(here)

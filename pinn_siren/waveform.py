@@ -107,15 +107,21 @@ class GridMedium(Medium):
 
 @dataclass(frozen=True, eq=False)
 class Inverted:
-    """The speeds found ``(N,)``, the mean squared misfit in units of the noise after every step, the waves solved."""
+    """The speeds found ``(N,)``, the mean squared misfit in units of the noise after every step, the waves solved, and
+    the medium's parameters."""
 
     speed: Real
     misfits: list[float]
     solves: int
+    parameters: Real
 
 
-def invert(survey: Survey, data: Complex, noise: float, medium: Medium, steps: int = 40, aim: float = 1.0) -> Inverted:
-    """Fit ``(R, S)`` data to their noise by ``discrepancy.descend``, ended where the mean squared misfit is ``aim``.
+def invert(
+    survey: Survey, data: Complex, noise: float, medium: Medium, steps: int = 40, aim: float = 1.0,
+    most: int | None = None, start: Inverted | None = None,
+) -> Inverted:  # fmt: skip
+    """Fit ``(R, S)`` data to their noise by ``discrepancy.descend``, ended where the mean squared misfit is ``aim`` or
+    after ``most`` waves; ``start``: an inversion that it goes on from, whose waves count.
 
     ``noise``: the standard deviation of real and imaginary parts, the solver's own error included. Raises
     ``UsageError`` for other shapes.
@@ -133,8 +139,11 @@ def invert(survey: Survey, data: Complex, noise: float, medium: Medium, steps: i
 
         return Evaluated(_real(data - waves.data) / noise, slopes, np.zeros(0))
 
-    found = descend(at, np.zeros(medium.size), steps, aim=aim)
-    return Inverted(medium.speed(found.parameters), found.misfits, found.solves)
+    first, known, spent = (
+        (np.zeros(medium.size), [], 0) if start is None else (start.parameters, start.misfits, start.solves)
+    )
+    found = descend(at, first, steps, aim=aim, most=None if most is None else most - spent)
+    return Inverted(medium.speed(found.parameters), [*known, *found.misfits], spent + found.solves, found.parameters)
 
 
 def _real(rows: NDArray[np.complex128]) -> Real:

@@ -191,23 +191,28 @@ def test_a_diffusion_is_found_shown_and_kept(tmp_path):
     assert loaded.unknowns["diffusion"](grid) == pytest.approx(found(grid))
 
 
-def test_noise_that_is_not_stated_is_that_of_held_out_data():
-    found = Adjoint(measured(stated=False), 0)
-    held = found.run()
-    assert "held-out" in held.reason
-    assert error(lambda p: found.networks[0](p).detach()) < 0.08
-    stated = float(np.sqrt(np.mean(found._held_out(found._readings({"x": 48, "y": 24}), np.zeros(150)) ** 2)))
-    assert 0.8 * 2e-4 < stated < 1.6 * 2e-4
+def test_noise_that_is_not_stated_is_that_of_held_out_data(monkeypatch):
+    monkeypatch.setattr("pinn_siren.adjoint.STEPS", 14)
+    found = Adjoint(measured(stated=False, width=16), 1)
+    noise = found._held_out(found._readings({"x": 24, "y": 24}), np.zeros(150))
+    # What is left of held-out readings is their noise and what the fit to the others misses of them.
+    assert 0.8 * 2e-4 < noise.min() == noise.max() < 3 * 2e-4
 
 
-def test_smoothness_counts():
-    rough, smooth = (Adjoint(measured(smoothness=s), 0) for s in (0.0, 1e-2))
-    p = BOX.interior(300, Sampler(torch.Generator().manual_seed(8)))
-    values = []
-    for each in (rough, smooth):
-        each.run()
-        values.append(float(each.networks[0].roughness(p).detach()))
-    assert values[1] < 0.8 * values[0]
+def test_smoothness_counts_as_in_a_loss_whose_data_count_by_their_size():
+    adjoint = Adjoint(measured(smoothness=1e-3, width=6), 1)
+    readings, random = adjoint._readings({"x": 24, "y": 24}), np.random.default_rng(2)
+    at, step = random.standard_normal((2, len(adjoint.start)))
+    beside = {}
+    for t in (-1e-6, 0.0, 1e-6):
+        adjoint._set(at + t * step)
+        beside[t], slopes = adjoint._prior(readings, np.full(150, 2e-4))
+    adjoint._set(at)
+    inside = BOX.interior(200, Sampler(torch.Generator().manual_seed(1)))
+    share = np.mean(readings.measured**2) / 2e-4**2
+    roughness = float(adjoint.networks[0].roughness(inside).detach())
+    assert np.sum(beside[0.0] ** 2) == pytest.approx(1e-3 * share * roughness)
+    assert slopes() @ step == pytest.approx((beside[1e-6] - beside[-1e-6]) / 2e-6, rel=1e-5, abs=1e-4)
 
 
 # --- several fields in one medium ---

@@ -9,17 +9,15 @@ from functools import partial
 import torch
 
 from ..conditions import PML, Constraint
-from ..domains import Sampler
-from ..jet import Jet, Plan, linearize
+from ..jet import Jet
+from ..joined import speaks
 from ..patchwork import Patchwork
 from ..points import Points
-from ..problem import Problem, record
+from ..problem import Problem
 from ..scales import Scales, measure_scales
 from ..system import checked
 from .linearized import NotCoveredError
 from .search import Found, search_many
-
-PROBED = 50
 
 Pick = tuple[Constraint, int]
 """A constraint of several fields, and its part that speaks of one."""
@@ -60,35 +58,15 @@ def apart(problem: Problem) -> list[Alone] | None:
         return None
     picks: list[list[Pick]] = [[] for _ in problem.fields]
     for c in problem.constraints():
-        for part, speaks in enumerate(_speaks(problem, c)):
-            if len(speaks) != 1:
+        for part, fields in enumerate(speaks(problem, c)):
+            if len(fields) != 1:
                 return None
-            picks[speaks.pop()].append((c, part))
+            picks[fields.pop()].append((c, part))
     layer = [c for c in problem.conditions if isinstance(c, PML)]
     return [
         Alone(domain=problem.domain, conditions=layer, whole=problem, number=number, picks=mine)  # type: ignore[call-arg]
         for number, mine in enumerate(picks)
     ]
-
-
-def _speaks(problem: Problem, c: Constraint) -> list[set[int]]:
-    """Which fields each part of a constraint depends on."""
-    sampler = Sampler(torch.Generator().manual_seed(6))
-    points = c.sample(PROBED, sampler)
-    residual = partial(checked, c)
-
-    def drawn(plan: Plan) -> list[tuple[Jet, ...]]:
-        jets = [problem.random_fields(p, plan, sampler) for p in points]
-        residual(points, jets)
-        return jets
-
-    jets, _ = record(drawn, problem)
-    seen = linearize(residual, points, jets)
-    matters = seen.coefficients.abs().amax(0) > 0
-    found: list[set[int]] = [set() for _ in range(max(seen.parts) + 1)]
-    for row, part in zip(matters, seen.parts, strict=True):
-        found[part] |= {column.field for column, one in zip(seen.columns, row.tolist(), strict=True) if one}
-    return found
 
 
 def search_apart(problem: Problem, scales: Scales, tolerance: float, seed: int, deadline: float) -> Found | None:

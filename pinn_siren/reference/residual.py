@@ -10,6 +10,7 @@ import torch
 
 from ..domains import Box, Product
 from ..errors import NoReferenceError
+from ..joined import together
 from ..points import TIME
 from ..problem import Problem
 from .block import Block
@@ -24,7 +25,8 @@ from .nodes import Nodes, box_nodes
 from .rows import Rows, lay_out
 
 MOST_UNKNOWNS = {2: 70_000, 3: 40_000}
-"""Of the finest of three grids, by the number of space axes: what a sparse LU takes seconds for."""
+"""Of the finest of three grids, of fields that constraints join, by the number of space axes: what a sparse LU takes
+seconds for."""
 MOST_CELLS_FOURTH = 256
 """Of the finest grid along an axis of fourth order: rounding grows with the fourth power of the cells."""
 
@@ -56,7 +58,7 @@ def affordable(problem: Problem, cells: Mapping[str, int]) -> dict[str, int]:
     axes = problem.domain.space_axes
     orders = {a: problem.order(a) for a in axes}
     fourth = max(orders.values(), default=0) > 2
-    size = math.prod(4 * cells[a] for a in axes) * len(problem.fields) * (1 + fourth)
+    size = math.prod(4 * cells[a] for a in axes) * together(problem) * (1 + fourth)
     fit = min(1.0, (MOST_UNKNOWNS.get(len(axes), size) / size) ** (1 / max(1, len(axes))))
     limit = {a: MOST_CELLS_FOURTH // 4 if orders[a] > 2 else cells[a] for a in axes}
     return {a: min(limit[a], max(4, int(n * fit))) if a in limit else n for a, n in cells.items()}
