@@ -12,9 +12,11 @@ from .optimizers import LBFGS, Adam, GaussNewton, LongWaves, Stage
 from .problem import Problem
 from .unknowns import stated
 
-METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam", "patches", "chebyshev")
+METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam", "patches", "chebyshev", "adjoint")
 PATCHED = ("patches", "chebyshev")
 """Methods that take patches alone."""
+INVERSE = ("adjoint",)
+"""Methods that find unknown fields alone."""
 WARM_UP = 200
 ADAM_STEPS, LBFGS_STEPS, GAUSS_NEWTON_STEPS = 5_000, 6_000, 300
 GROWTH, GROWTHS = 4, 4
@@ -75,6 +77,8 @@ def make_stages(
     where that is known by ``derivatives``, whose longest waves are solved for in the end (``LongWaves``).
     ``"patches"``: sine features on patches of a box (``patches.search``), where ``"least-squares"`` takes what is
     better; ``"chebyshev"``: polynomials in the same solver, a classical spectral element to compare with.
+    ``"adjoint"``: unknown fields of linear equations, whose own fields are eliminated on a grid (``adjoint.Adjoint``)
+    and then solved for by least squares; ``"auto"`` takes it where it covers the problem.
     ``"gauss-newton"``: Gauss-Newton on a small network, widened where it stalls; on an ``own`` network as it is, and on
     the user's number of points where they are ``placed``.
     """
@@ -94,6 +98,8 @@ def make_stages(
         return StagePlan(False, _second_order(steps, own, placed), "Gauss-Newton on all layers, as asked")
     if method == "least-squares":
         return StagePlan(True, (), "frozen sine features by least squares, as asked")
+    if method in INVERSE:
+        return StagePlan(True, (), "unknown fields by adjoint states, as asked")
     if method in PATCHED:
         kind = "polynomials" if method == "chebyshev" else "frozen sine features"
         return StagePlan(True, (), f"{kind} on patches by least squares, as asked")

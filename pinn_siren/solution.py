@@ -141,7 +141,7 @@ class Solution:
         attributes["unknowns"] = json.dumps(attributes["unknowns"]) if attributes["unknowns"] else None
         stored = StoredSolution(
             coordinates=dict(found.grid.coordinates),
-            fields=found.fields,
+            fields=found.fields | self._unknown_fields(found.grid.coordinates, found.fields[self.shape.outputs[0]]),
             network={name: w.detach().cpu().numpy() for name, w in self.model.state_dict().items()},
             network_configuration=self.configuration(),
             history={name: np.asarray(column) for name, column in self.history.items()},
@@ -264,6 +264,22 @@ class Solution:
             name: self._field(name) if name in found.networks else Estimate.from_plain(self.provenance.unknowns[name])
             for name in found.stated
         }
+
+    def _unknown_fields(
+        self, coordinates: dict[str, NDArray[np.float64]], like: NDArray[Any]
+    ) -> dict[str, NDArray[Any]]:
+        """The unknown fields on a grid, by names that no output has; NaN where an output is."""
+        mesh = np.meshgrid(*coordinates.values(), indexing="ij")
+        nodes = np.stack([m.ravel() for m in mesh], axis=1)
+        networks = {} if self.model.unknowns is None else dict(self.model.unknowns.networks)
+        found = {}
+        for name in networks:
+            values = self.unknowns[name](nodes).reshape(mesh[0].shape)
+            called = name.replace(" ", "_")
+            found[called if called not in self.shape.outputs else f"unknown_{called}"] = np.where(
+                np.isnan(like), np.nan, values
+            )
+        return found
 
     def _field(self, name: str) -> Callable[[Any], Any]:
         """An unknown field as a function of points, like the solution itself."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .ansatz.derive import BuiltIn, Choice, choose, held
 from .balance import BalanceName, make_balance
@@ -23,7 +23,7 @@ from .check import StatementWarning, check, resolution
 from .checkpoint import read_checkpoint, write_checkpoint
 from .compiled import Compiled
 from .concentration import concentrations
-from .confidence import confidence
+from .confidence import confidence, misfits
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
 from .estimate import Estimate
@@ -46,6 +46,8 @@ from .system import System
 from .unknowns import certain
 
 BOUNDARY_SHARE = 0.25
+MEASURED = 2**20
+"""Measured values that are looked at where a search did not see them."""
 Watch = Callable[[float, Model], None]
 Features = Found | FoundPatches | FoundSlabs | FoundOutgoing
 """What a search for frozen features found."""
@@ -240,12 +242,23 @@ class Trainer:
         self.outcomes.append((stage, outcome))
         return outcome
 
+    def determined(self, state: dict[str, Tensor]) -> None:
+        """Take the weights of unknown fields that were found from data."""
+        assert self.unknowns is not None
+        self.unknowns.load_state_dict(state)
+
+    def forward(self) -> Trainer:
+        """A trainer of the problem at its unknowns' present values, without the data that they are found from."""
+        assert self.unknowns is not None
+        problem = forward(self.problem, self.unknowns.values())
+        return Trainer(problem, device=self.device, dtype=self.dtype, seed=self.seed, progress=False)
+
     def adopt(self, found: Features) -> None:
         """Take the features that a search found, with all conditions in the residual, for the solution."""
         if isinstance(found, Found):
             self._adopted = found
             self.scales = found.scales or self.scales
-        if isinstance(found, Found) and self.unknowns is not None:
+        if isinstance(found, Found) and self.unknowns is not None and found.unknowns:
             self.unknowns.load_state_dict(found.unknowns)
         self.objective = self._objective_of(found)
         self.outcomes.append((LeastSquares(), Outcome(found.end, found.reason, found.attempts, found.estimate)))
@@ -259,7 +272,9 @@ class Trainer:
         sampler, problem = self.objective.sampler, self.objective.system.problem
         built = BuiltIn(problem.ansatz)
         model = build_model(problem, self.scales, found.network, self.dtype, self.seed, built, self.unknowns)
-        return Objective(System(problem), model.to(sampler.device), found.points, self.scales, sampler)
+        system = System(problem)
+        points = {c.name: found.points.get(c.name, MEASURED) for c in system.constraints}
+        return Objective(system, model.to(sampler.device), points, self.scales, sampler)
 
     def _numbers(self) -> dict[str, Estimate]:
         """The unknown numbers, with what the data say of them: of a search's features, or of the trained fields."""
@@ -267,6 +282,18 @@ class Trainer:
             return {}
         adopted = self._adopted is not None and self._adopted.network is self.model.network
         return self._adopted.numbers if adopted else confidence(self.objective)  # type: ignore[union-attr]
+
+    @torch.no_grad()
+    def _data_misfit(self) -> float | None:
+        """The root mean square of what the fields leave of measured values, in units of their noise where all state it;
+        None of other problems."""
+        measured = [c for c in self.objective.system.constraints if c.measured]
+        noise = {c.name: c.noise for c in measured if c.noise is not None}
+        if self.unknowns is None or not measured or len(noise) < len(measured):
+            return None
+        points = {c.name: c.sample(2**62, self.objective.sampler) for c in measured}
+        left = misfits(self.objective.system, self.model, points)
+        return float(torch.cat([left[name] / size for name, size in noise.items()]).square().mean().sqrt())
 
     def _record(self, elapsed: float) -> None:
         """Add a row to the history's columns."""
@@ -365,6 +392,7 @@ class Trainer:
             interrupted=any(o.end == "interrupted" for _, o in self.outcomes),
             unknowns={name: number.plain() for name, number in self._numbers().items()},
             products=PRODUCTS,
+            data_misfit=self._data_misfit(),
         )
         return Solution(problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
 

@@ -1,5 +1,6 @@
 """Linear elliptic problems on patches: frozen local features, coupled through impedances by nested dissection."""
 
+from .apart import search_apart as search_patches_apart
 from .decomposition import Decomposition, Patches
 from .echo import reflection
 from .linearized import NotCoveredError, by_operator
@@ -11,5 +12,5 @@ from .solver import Solved, as_network, solve_patches
 
 __all__ = [
     "Decomposition", "FoundPatches", "NotCoveredError", "Patches", "Solved", "as_network", "by_operator",
-    "needs_patches", "reflection", "search_patches", "search_patches_many", "solve_patches",
+    "needs_patches", "reflection", "search_patches", "search_patches_apart", "search_patches_many", "solve_patches",
 ]  # fmt: skip

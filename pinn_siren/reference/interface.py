@@ -18,9 +18,9 @@ from ..errors import NoReferenceError
 from ..jet import lift, make_plan
 from ..points import Points
 from .cut import Cut, cut
+from .factors import lu
 from .grid import GridSolution
 from .lines import Index, Real, cell_count
-from .newton import lu
 from .stencil import evaluate, positive, real
 
 NEAR = 1e-9
