@@ -22,6 +22,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
 from pinn_siren import LBFGS, Adam, Points, Problem, Solution, Trainer, solve
@@ -161,14 +162,15 @@ def classical(name: str, method: str, keep: Path) -> dict[str, object]:
         solution = solve(stated, method=kind, tolerance=1e-5, progress=False)
         size, field = solution.parameters, None
     elif name == "helmholtz":
-        cells = dict.fromkeys("xy", 8 * (NODES - 1))
+        cells = dict.fromkeys("xy", 4 * (NODES - 1))
         found = solve_helmholtz(
             stated.domain, wavenumber=stated.wavenumber, speed=1.0, source=stated.source,
             conditions=stated.conditions, cells=cells,
         )  # fmt: skip
-        lines, whole = found.coordinates["x"], found.values["u"]
-        pick = [int(abs(lines - x).argmin()) for x in np.linspace(-0.5, 0.5, NODES)]
-        field = whole[np.ix_(pick, pick)]
+        x, y = found.coordinates.values()
+        values, at = found.values["u"], points.coordinates.T.numpy()
+        real, imaginary = (RectBivariateSpline(x, y, part).ev(*at) for part in (values.real, values.imag))
+        field = (real + 1j * imaginary).reshape(shape)
     else:
         field = by_reference(solve_wave, 4 * (NODES - 1))
     seconds = time.process_time() - began
