@@ -22,6 +22,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.ticker import NullFormatter
 from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
@@ -229,7 +230,8 @@ def draw(rows: dict[str, dict]) -> None:
             line[3].loglog(seconds, found, label=key.split("/")[1])
         line[3].set(xlabel="CPU seconds", ylabel="relative L2 error", title="the way there")
         line[3].grid(alpha=0.3)
-        line[3].legend()
+        line[3].xaxis.set_minor_formatter(NullFormatter())
+        line[3].legend(fontsize=6, framealpha=0.5)
     figure.savefig(ROOT / "results" / "pictures" / "trained.png", dpi=110)
 
 
