@@ -82,6 +82,11 @@ class Video(Problem):
     rate: float
 
     @property
+    def first_frequency(self) -> float:
+        """Less than of a field: the few pixels that a step sees say little of waves as short as a pixel."""
+        return 1 / 8
+
+    @property
     def nodes(self) -> dict[str, NDArray[np.float64]]:
         """The coordinates of pixels and frames."""
         count, rows, columns, _ = self.frames.shape
