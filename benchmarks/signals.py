@@ -81,7 +81,7 @@ ROWS = (
     Row("image", "image", "500 steps of the default", Adam(steps=500)),
     Row("image", "image", "default", Adam(steps=20_000), limit=600.0),
     Row("image_poisson", "image from its gradient", "default", SLOPES),
-    Row("image_poisson", "image from its Laplacian", "default", SLOPES, {"of": "laplacian"}),
+    Row("image_poisson", "image from its Laplacian", "default", SLOPES, {"of": "laplacian"}, limit=400.0),
     Row("image_poisson", "gradients of two images", "default", SLOPES, {"blend": "moon"}),
     *(
         Row("inpainting", f"image from a tenth, prior: {prior}", "default", Adam(steps=2000), {"prior": prior})

@@ -55,7 +55,7 @@ class Problem(metaclass=_Stated):
 
     ``one_grid``: the reference is known on one grid alone, as measured values are; it then has no order and no error
     bar, and the verdict is left open. ``reference_method`` says what it is. ``share``: the part of a fit's very many
-    values that a step of training sees.
+    values that a step of training sees; ``learning_rate``: Adam's for them, where it is not the usual one.
 
     Without a residual of its own, a problem with ``Data`` is a fit: its conditions are all that holds.
 
@@ -69,6 +69,7 @@ class Problem(metaclass=_Stated):
     cut_method: ClassVar[str] = "finite differences on cut cells, second order, sparse LU"
     one_grid: ClassVar[bool] = False
     share: ClassVar[float] = 1 / 8
+    learning_rate: ClassVar[float | None] = None
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()

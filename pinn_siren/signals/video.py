@@ -77,6 +77,8 @@ class Video(Problem):
     one_grid = True
     reference_method = "the video's frames"
     share: ClassVar[float] = 0.004
+    # At the usual rate the few pixels of a step undo what the steps before have learned.
+    learning_rate: ClassVar[float | None] = 3e-4
 
     frames: Frames
     rate: float
