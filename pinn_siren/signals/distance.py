@@ -174,8 +174,8 @@ def distance_conditions(
     elif cloud.normals is not None:
         terms.append((aligned, Points(("x", "y", "z"), points, torch.from_numpy(cloud.normals)), normal))
     if cloud.normals is not None and rays:
-        known = (torch.from_numpy(found) for found in along_normals(cloud, cloud.bounds(MARGIN)))
-        stated.append(Data(*known, weight=rays, norm=norm, size=half))
+        where, far = map(torch.from_numpy, along_normals(cloud, cloud.bounds(MARGIN)))
+        stated.append(Data(where, far, weight=rays, norm=norm, size=half))
     return stated + [Condition(r, on=on, weight=w, norm=norm, size=1.0) for r, on, w in terms if w]
 
 
