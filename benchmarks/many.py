@@ -1,7 +1,8 @@
 """How many problems a second solve_many takes, against solve one after another, in one run.
 
-python benchmarks/many.py: two batches, sources of one operator and wavenumbers of Helmholtz equations; processor
-seconds of one thread, and the largest relative difference of the answers. Writes results/many.md.
+python benchmarks/many.py: three batches, sources of one operator, wavenumbers of Helmholtz equations, and sources in
+the SIREN paper's Helmholtz problem, which patches solve; processor seconds of one thread, and the largest relative
+difference of the answers. Writes results/many.md.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from pinn_siren import Box, Dirichlet, Helmholtz, Poisson, Problem, Solution, solve, solve_many
+from pinn_siren.files import load_problem
 
 ROOT = Path(__file__).parent.parent
 TOLERANCE = 1e-6
@@ -49,6 +52,20 @@ def wavenumbers(n: int, seed: int) -> list[Problem]:
     ]
 
 
+def layered(n: int, seed: int) -> list[Problem]:
+    """The SIREN paper's Helmholtz problem, its source at random places of the physical region."""
+    paper = load_problem(ROOT / "problems" / "helmholtz_paper.py")()
+    places = np.random.default_rng(seed).uniform(-0.45, 0.45, (n, 2)).tolist()
+
+    def one(x: float, y: float) -> Problem:
+        def source(p):
+            return torch.exp(-((p.x - x) ** 2 + (p.y - y) ** 2) / 2e-4) / (2 * torch.pi * 1e-4)
+
+        return replace(paper, source=source)
+
+    return [one(*place) for place in places]
+
+
 def timed(work: Callable[[], list[Solution]]) -> tuple[float, list[Solution]]:
     """Processor seconds, and the solutions."""
     started = time.process_time()
@@ -68,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", type=int, default=64)
     parser.add_argument("--wavenumbers", type=int, default=16)
+    parser.add_argument("--layered", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -76,7 +94,8 @@ def main() -> None:
     lines = ["| batch | one by one, seconds | solve_many, seconds | problems a second | ratio | difference |",
              "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
     cases = ((f"{options.sources} sources", sources, options.sources),
-             (f"{options.wavenumbers} wavenumbers", wavenumbers, options.wavenumbers))  # fmt: skip
+             (f"{options.wavenumbers} wavenumbers", wavenumbers, options.wavenumbers),
+             (f"{options.layered} sources, SIREN paper's Helmholtz", layered, options.layered))  # fmt: skip
     for name, batch, n in cases:
         apart, together, off = [], [], []
         for seed in range(options.seeds):
@@ -101,7 +120,7 @@ def main() -> None:
     lines += ["", f"Processor seconds of one thread, median [range] of {options.seeds} seeds, tolerance {TOLERANCE:g}; "
               f"the largest relative L2 difference of the answers; {platform.machine()} CPU, 1 thread, float64, torch "
               f"{torch.__version__}. Made by `python benchmarks/many.py --sources {options.sources} --wavenumbers "
-              f"{options.wavenumbers} --seeds {options.seeds}`.", ""]  # fmt: skip
+              f"{options.wavenumbers} --layered {options.layered} --seeds {options.seeds}`.", ""]  # fmt: skip
     (ROOT / "results" / "many.md").write_text("\n".join(lines), encoding="utf-8")
 
 

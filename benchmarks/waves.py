@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pinn_siren import Absorbing, Box, Dirichlet, Initial, Solution, Wave, solve
+from pinn_siren import Absorbing, Box, Dirichlet, Initial, Periodic, Points, Solution, Wave, solve
 from pinn_siren.files import load_problem
 from pinn_siren.reference import GridSolution, solve_wave
 from pinn_siren.reference.wave_fourier import fourier_wave
@@ -109,6 +109,29 @@ def through_a_jump(x: np.ndarray, end: float = 0.6) -> np.ndarray:
     return np.where(x < 0, before, (1 + back) * g(x / FAST - end))
 
 
+def beam(p: Points, t: float, jump: float = 0.1, rate: bool = False) -> torch.Tensor:
+    """A slanted beam at a jump of the speed at x = 0.1: waves of one ky and many kx, and those of Snell's law."""
+    k, across = torch.linspace(1, 110, 301, dtype=torch.float64), 2 * np.pi
+    size = torch.exp(-((k - 40) ** 2) / 320 + 0.3j * k) / 30
+    turn = (k**2 + across**2).sqrt()
+    beyond = torch.sqrt((turn / FAST) ** 2 - across**2 + 0j)
+    back = (k - beyond) / (k + beyond)
+    x, number = (p.x - jump).unique(return_inverse=True)
+    x = x[:, None]
+    wave = torch.where(
+        x < 0, torch.exp(1j * k * x) + back * torch.exp(-1j * k * x), (1 + back) * torch.exp(1j * beyond * x.abs())
+    )
+    along = (wave * size * torch.exp(-1j * turn * t) * (-1j * turn if rate else 1)).sum(1)
+    return (along[number] * torch.exp(1j * across * p.y)).real
+
+
+def refracted(end: float) -> tuple[dict[str, np.ndarray], np.ndarray, float]:
+    """The beam at a time, where nothing comes from the sides, which reflect slanted waves."""
+    lines = {"x": np.arange(-40, 17) / 64, "y": np.arange(-32, 33) / 64}
+    mesh = np.stack([m.ravel() for m in np.meshgrid(*lines.values(), indexing="ij")], axis=1)
+    return lines, beam(Points(("x", "y"), torch.from_numpy(mesh)), end).numpy().reshape(57, 65), 0.0
+
+
 def cases() -> dict[str, Case]:
     """By name."""
     pulse = load_problem(ROOT / "problems" / "wave_pulse.py")(0.4)
@@ -120,6 +143,14 @@ def cases() -> dict[str, Case]:
     )  # fmt: skip
     wide = Initial(lambda p: torch.exp(-((p.x + 0.3) ** 2) / (8 * NARROW)), rate=0)
     jump = line(0.6, speed=lambda p: torch.where(p.x < 0, 1.0, FAST).to(p.x.dtype), conditions=[Absorbing(), wide])
+    slanted = Wave(
+        domain=Box(x=(-1, 1), y=(-0.5, 0.5), t=(0, 0.35)),
+        speed=lambda p: torch.where(p.x < 0.1, 1.0, FAST).to(p.x.dtype),
+        conditions=[
+            Absorbing(on="left"), Absorbing(on="right"), Periodic("y"),
+            Initial(lambda p: beam(p, 0.0), lambda p: beam(p, 0.0, rate=True)),
+        ],
+    )  # fmt: skip
     return {
         "the paper's pulse, t = 0.4": Case(
             pulse, 1e-8, referred(pulse, fourier_wave, 32),
@@ -141,6 +172,9 @@ def cases() -> dict[str, Case]:
         "speed jumps from 1 to 2, 1+1": Case(
             jump, 1e-6, known(jump, through_a_jump),
             {"spectral elements": ((160,), by(spectral_wave, jump)), "leapfrog": ((800, 3200), leapfrog(jump))},
+        ),
+        "speed jumps from 1 to 2, slanted beam, 2+1": Case(
+            slanted, 1e-4, lambda: refracted(0.35), {"leapfrog": ((128, 512), leapfrog(slanted))},
         ),
     }  # fmt: skip
 

@@ -10,6 +10,7 @@ from .conditions import (
     Dirichlet,
     Initial,
     Integral,
+    Interface,
     Neumann,
     Periodic,
     Radiating,
@@ -35,8 +36,9 @@ from .validation import Report, solve_reference
 
 __all__ = [
     "Absorbing", "Adam", "Ball", "Box", "Condition", "Data", "Decomposition", "Dirichlet", "Disk", "Eikonal",
-    "GaussNewton", "GaussianRBF", "Helmholtz", "Initial", "Integral", "Jet", "LBFGS", "LeastSquares", "MLP", "Mesh",
-    "Neumann", "PML", "Patches", "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon", "PositionalEncoding",
-    "Problem", "Radiating", "Raster", "Region", "Report", "Robin", "Sampler", "Siren", "Solution", "Stage", "Trainer",
-    "Unknown", "UnknownField", "Wave", "compare", "compare_networks", "jet", "solve", "solve_many", "solve_reference",
+    "GaussNewton", "GaussianRBF", "Helmholtz", "Initial", "Integral", "Interface", "Jet", "LBFGS", "LeastSquares",
+    "MLP", "Mesh", "Neumann", "PML", "Patches", "Periodic", "PinnSirenError", "Points", "Poisson", "Polygon",
+    "PositionalEncoding", "Problem", "Radiating", "Raster", "Region", "Report", "Robin", "Sampler", "Siren",
+    "Solution", "Stage", "Trainer", "Unknown", "UnknownField", "Wave", "compare", "compare_networks", "jet", "solve",
+    "solve_many", "solve_reference",
 ]  # fmt: skip

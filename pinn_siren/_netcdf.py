@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from .spill import CHUNKS, Rows, blocks, chunk_rows, held_bytes, in_file
+
 Arrays = dict[str, NDArray[Any]]
 
 # The netCDF-4 library's mark of a dimension that has no coordinate of its own.
@@ -57,6 +59,7 @@ def write_grid(
     units: Mapping[str, str],
     long_names: Mapping[str, str],
     weights: NDArray[Any] | None = None,
+    positive: Mapping[str, str] | None = None,
 ) -> None:
     """Writes dimension scales, the fields on them in disk order, a mask where a field is NaN, and weights if given."""
     axes = tuple(coordinates)
@@ -66,7 +69,8 @@ def write_grid(
         default = "time" if axis == "t" else f"{axis} coordinate"
         (scale,) = _write_array(group, axis, _floating(axis, nodes), ())
         scale.make_scale(axis)
-        write_attributes(scale, _labels(axis, default, units, long_names) | {"axis": _AXIS.get(axis)})
+        ways = {"axis": _AXIS.get(axis), "positive": (positive or {}).get(axis)}
+        write_attributes(scale, _labels(axis, default, units, long_names) | ways)
     masked = np.zeros(shape, dtype=bool)
     for name, values in fields.items():
         if np.shape(values) != shape:
@@ -103,7 +107,7 @@ def read_grid(group: h5py.Group, axes: Sequence[str]) -> tuple[Arrays, Arrays, N
 
 
 def read_labels(group: h5py.Group, attribute: str) -> dict[str, str]:
-    """``units`` or ``long_name`` of the coordinates and fields, the two parts of a complex field under its name."""
+    """``units``, ``long_name`` or ``positive`` by the names of coordinates and fields, a complex one under its own."""
     labels = {}
     for name, dataset in _variables(group).items():
         if name not in _BESIDE and attribute in dataset.attrs:
@@ -131,7 +135,7 @@ def read_arrays(group: h5py.Group) -> Arrays:
     arrays: Arrays = {}
     for name, dataset in _variables(group).items():
         if "complex_field" not in dataset.attrs:
-            arrays[name] = dataset[()]
+            arrays[name] = _read(dataset)
             continue
         whole = str(dataset.attrs["complex_field"])
         real, imag = (np.asarray(group[f"{whole}_{part}"][()]) for part in _PARTS)
@@ -139,6 +143,20 @@ def read_arrays(group: h5py.Group) -> Arrays:
         arrays[whole] = np.empty(real.shape, dtype=np.result_type(real.dtype, np.complex64))
         arrays[whole].real, arrays[whole].imag = real, imag
     return arrays
+
+
+def _read(dataset: h5py.Dataset) -> NDArray[Any]:
+    """A dataset's values, in a file where memory may not hold them."""
+    if dataset.nbytes <= held_bytes() or not dataset.ndim:
+        values: NDArray[Any] = dataset[()]
+        return values
+    rows, step = (
+        Rows(dataset.shape[1:], dataset.dtype, most=0),
+        CHUNKS * chunk_rows(dataset.shape, dataset.dtype.itemsize),
+    )
+    for start in range(0, len(dataset), step):
+        rows.append(dataset[start : start + step])
+    return rows.array()
 
 
 def link_image(file: h5py.File, axes: Sequence[str], names: Iterable[str]) -> None:
@@ -207,8 +225,14 @@ def _write_array(
     if array.dtype.kind not in "fi":
         raise TypeError(f"{name!r} must hold real or complex numbers or integers, but its type is {array.dtype}.")
     # The checksum turns a damaged byte into an error on reading.
-    filters = {"chunks": True, "fletcher32": True} if array.size and array.ndim else {}
-    dataset = group.create_dataset(name, data=array, **filters)
+    filters: dict[str, Any] = {"chunks": True, "fletcher32": True} if array.size and array.ndim else {}
+    if in_file(array):
+        filters["chunks"] = (min(len(array), chunk_rows(array.shape, array.dtype.itemsize)), *array.shape[1:])
+        dataset = group.create_dataset(name, array.shape, array.dtype, **filters)
+        for start, block in blocks(array):
+            dataset[start : start + len(block)] = block
+    else:
+        dataset = group.create_dataset(name, data=array, **filters)
     for k, scale in enumerate(scales):
         dataset.dims[k].attach_scale(scale)
     return [dataset]

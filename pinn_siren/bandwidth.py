@@ -142,6 +142,8 @@ class Search:
         self._inside = self.problem.domain.interior(FRESH, sampler)
         self._points: dict[int, dict[str, list[Points]]] = {}
         self._guided = any(c.first for c in self._system.constraints)
+        # Rough fields converge slowly, and the estimate is the larger for it.
+        self._safety = 1.0 if self._guided else SAFETY
         self._linear: bool | None = None
         self._symbol = self._homogeneous()
 
@@ -154,6 +156,8 @@ class Search:
         model = self._model(network)
         few = self._system.sample({c.name: 16 for c in self._system.constraints}, Sampler(torch.Generator()))
         self._linear = linear(self._system, few, model)
+        if self.corners is not None and self.corners.series:
+            self._system = System(self.problem, frozenset(self.corners.series), self.ranks)
         wanted = self.own and self._linear and self.corners is None
         symbol = homogeneous_symbol(self._system, model, self.scales.half_width) if wanted else None
         if symbol is not None:
@@ -200,19 +204,22 @@ class Search:
         axes = self.problem.domain.axes
         across = {a: max(LEAST, self.scales.wavenumber[a] * self.scales.half_width[a]) for a in axes}
         first = self._first(across)
-        best = self.attempt(first, {a: 1.1 * k for a, k in across.items()})
-        if best.misfit <= self.tolerance or self._guided:
-            # A worse one to compare with: fewer features.
-            self.attempt(first // (8 if self._guided else 4) * 2, best.bandwidth)
+        start = {a: 1.1 * k for a, k in across.items()}
+        # A worse one to compare with: fewer features; at once where the first size takes seconds.
+        if self._guided:
+            self.attempt(first // 8 * 2, start)
+        best = self.attempt(first, start)
+        if best.misfit <= self.tolerance and not self._guided:
+            self.attempt(first // 4 * 2, best.bandwidth)
         rungs: list[Attempt] = []
         while True:
-            if SAFETY * self.estimate(best) > self.tolerance:
+            if self._safety * self.estimate(best) > self.tolerance:
                 best = self.climb(best)
             rungs.append(best)
-            enough = SAFETY * self.estimate(best) <= self.tolerance
+            enough = self._safety * self.estimate(best) <= self.tolerance
             if self.spare is not None and not enough and len(rungs) == 2 and rungs[0].misfit < SMOOTH * best.misfit:
                 rungs[-1] = best = self._with_spare(best)
-            if SAFETY * self.estimate(best) <= self.tolerance:
+            if self._safety * self.estimate(best) <= self.tolerance:
                 return "tolerance"
             if best.misfit <= FLOOR:
                 return "rounding"
@@ -244,7 +251,7 @@ class Search:
         self.corners, self._points = self.spare, {}
         other = self.attempt(best.width, best.bandwidth)
         if other.misfit < NEEDED * best.misfit:
-            return self.climb(other) if SAFETY * self.estimate(other) > self.tolerance else other
+            return self.climb(other) if self._safety * self.estimate(other) > self.tolerance else other
         self.corners, self._points = before, points
         return best
 
@@ -284,7 +291,7 @@ class Search:
                 if not other.misfit < BETTER * best.misfit:
                     break
                 best, widened = other, True
-                if SAFETY * self.estimate(best) <= self.tolerance:
+                if self._safety * self.estimate(best) <= self.tolerance:
                     return best
         return best
 
@@ -329,7 +336,7 @@ class Search:
                 if part.is_complex() and not solver.whole:
                     size = math.hypot(size, next(scales)) / math.sqrt(2)
                 total += float(c.square(part)) / size**2
-        values = model(self._inside)
+        values = self.problem.seen(model(self._inside), self._inside)
         if self.problem.free_constant:
             values = values - values.mean(0)
         lever = float(model.amplitude.max())
@@ -373,7 +380,8 @@ class Search:
     @property
     def _unknowns(self) -> int:
         """Unknowns a feature, of those that are solved for together."""
-        return 1 if self.problem.apart else len(self.problem.fields)
+        joined = 1 if self.problem.apart else len(self.problem.fields)
+        return max(1, joined - (0 if self.corners is None else len(self.corners.series)))
 
     def _found(self, end: End) -> Found:
         best = self.best

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .ansatz.derive import BuiltIn
-from .domains import Box, Domain, Sampler
+from .domains import Box, Sampler
 from .errors import UsageError
 from .jet import key_order, make_plan
 from .model import Model
@@ -155,10 +155,11 @@ def device_name(device: torch.device) -> str:
 
 
 @torch.no_grad()
-def zero_mean(model: Model, domain: Domain) -> None:
-    """Shift the fields to zero mean over a box (Gauss-Legendre), or over points of another domain."""
-    like = model.center
-    if isinstance(domain, Box):
+def zero_mean(model: Model, problem: Problem) -> None:
+    """Shift the fields to zero mean over a box (Gauss-Legendre), or over points of another domain; those of several
+    sides together."""
+    like, domain = model.center, problem.domain
+    if isinstance(domain, Box) and problem.sides is None:
         nodes, weights = np.polynomial.legendre.leggauss(GAUSS.get(len(domain.axes), 8))
         sides = [(low + high) / 2 + (high - low) / 2 * torch.from_numpy(nodes) for low, high in domain.bounds.values()]
         grid = torch.stack([g.reshape(-1) for g in torch.meshgrid(*sides, indexing="ij")], dim=1)
@@ -167,5 +168,6 @@ def zero_mean(model: Model, domain: Domain) -> None:
     else:
         grid = domain.interior(2**16, Sampler(torch.Generator().manual_seed(1))).coordinates
         share = torch.full((len(grid),), 1 / len(grid), dtype=torch.float64)
-    values = torch.cat([model(Points(domain.axes, part.to(like))) for part in grid.split(2**15)])
+    parts = [Points(domain.axes, part.to(like)) for part in grid.split(2**15)]
+    values = torch.cat([problem.seen(model(part), part) for part in parts])
     model.offset -= (share.to(values)[:, None] * values).sum(0).real.to(model.offset)

@@ -34,6 +34,8 @@ TINY = 8
 RESERVED = ("mask", "weights", "network", "history", "error", "record", "VTKHDF")
 JUMP = 1e-3
 """How much of itself a coefficient may change within a billionth of the domain."""
+LINES, NODES = 128, 257
+"""Lines an axis along which jumps are looked for, and points on each."""
 RESONANCE = 1e-3
 """How near k^2 may come to an eigenvalue, relatively."""
 POINTS_A_WAVELENGTH = 4.0
@@ -87,40 +89,50 @@ def coefficients(problem: Problem, sampler: Sampler) -> None:
 
 
 def jumps(problem: Problem, sampler: Sampler) -> None:
-    """A diffusion that jumps: the strong form says nothing of the flux there."""
+    """A diffusion that jumps where no interface is stated: the strong form says nothing of the flux there."""
     if not isinstance(problem, Poisson) or not callable(problem.diffusion):
         return
     for axis in problem.domain.space_axes:
         place, low, high = _steepest(problem, axis, sampler)
-        if abs(high - low) > JUMP * max(abs(high), abs(low)):
-            raise ProblemError(
-                f"diffusion jumps from {low:.4g} to {high:.4g} at {axis}={place:.6g}: div(diffusion grad u) has no "
-                "meaning point by point there, and a solve would be wrong. Smooth the jump over a few collocation "
-                "points."
-            )
+        jump = (high - low).abs() > JUMP * torch.maximum(high.abs(), low.abs())
+        if not bool(jump.any()):
+            continue
+        first = int(jump.int().argmax())
+        elsewhere = "" if problem.sides is None else ", where no Interface of the problem is"
+        at = f"{float(place[first, problem.domain.axes.index(axis)]):.6g}"
+        raise ProblemError(
+            f"diffusion jumps from {float(low[first]):.4g} to {float(high[first]):.4g} at {axis}={at}{elsewhere}: "
+            "div(diffusion grad u) has no meaning point by point there, and a solve would be wrong. State the curve "
+            "in conditions, Interface(on=...) of a domain whose boundary it is, as Disk(center=(0, 0), radius=0.5); "
+            "or smooth the jump over a few collocation points."
+        )
 
 
-def _steepest(problem: Poisson, axis: str, sampler: Sampler) -> tuple[float, float, float]:
-    """Where the diffusion changes most along lines of one axis, and its values on both sides, by bisection."""
+def _steepest(problem: Poisson, axis: str, sampler: Sampler) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the diffusion changes most along each of many lines of one axis, within a side, by bisection: the places
+    ``(lines, d)``, and the values on both sides of them, where these are on one side of every interface."""
     column, (low, high) = problem.domain.axes.index(axis), problem.domain.bounds[axis]
-    starts = problem.domain.interior(16, sampler).coordinates
+    starts = problem.domain.interior(LINES, sampler).coordinates
 
-    def along(line: Tensor, at: Tensor) -> Tensor:
-        coordinates = line.repeat(len(at), 1)
-        coordinates[:, column] = at
-        return values(problem.diffusion, Points(problem.domain.axes, coordinates), "diffusion").real
+    def along(at: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and sides, ``(lines, k)``, at places ``(lines, k)`` of the axis."""
+        coordinates = starts.repeat_interleave(at.shape[1], dim=0)
+        coordinates[:, column] = at.reshape(-1)
+        found = values(problem.diffusion, Points(problem.domain.axes, coordinates), "diffusion").real
+        side = torch.zeros(len(coordinates)) if problem.sides is None else problem.sides.of(coordinates)
+        return found.reshape(at.shape), side.reshape(at.shape)
 
-    nodes = torch.linspace(low, high, 257, dtype=torch.float64)
-    table = torch.stack([along(line, nodes) for line in starts])
-    steepest = int(table.diff(dim=1).abs().argmax())
-    line, left = starts[steepest // 256], float(nodes[steepest % 256])
-    width = float(nodes[1] - nodes[0])
+    table, side = along(torch.linspace(low, high, NODES, dtype=torch.float64).expand(LINES, -1))
+    width = (high - low) / (NODES - 1)
+    left = low + width * (table.diff(dim=1).abs() * (side.diff(dim=1) == 0)).argmax(dim=1).double()
     for _ in range(30):
         width /= 2
-        a, middle, b = along(line, torch.tensor([left, left + width, left + 2 * width], dtype=torch.float64))
-        left += width * bool((b - middle).abs() > (middle - a).abs())
-    a, b = along(line, torch.tensor([left, left + width], dtype=torch.float64)).tolist()
-    return left, a, b
+        (a, middle, b), _ = (t.T for t in along(torch.stack([left, left + width, left + 2 * width], dim=1)))
+        left = torch.where((b - middle).abs() > (middle - a).abs(), left + width, left)
+    (a, b), (one, two) = (t.T for t in along(torch.stack([left, left + width], dim=1)))
+    places = starts.clone()
+    places[:, column] = left
+    return places, a, torch.where(one == two, b, a)
 
 
 def initial_rate(problem: Problem, sampler: Sampler) -> None:

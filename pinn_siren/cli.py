@@ -27,7 +27,7 @@ from .new import write_new
 from .optimizers import Adam
 from .parallel import joined, launched, world
 from .plan import precision
-from .plots import draw, draw_reference
+from .plots import Labels, draw, draw_reference
 from .problem import Problem
 from .provenance import environment
 from .solve import solve
@@ -199,7 +199,7 @@ def _reference(command: Reference, own: list[str]) -> int:
         folder = make_folder(_folder(command.out, path, len(command.files) > 1))
         title = f"{type(problem).__name__} by {reference.name}"
         write_reference(folder / "reference.h5", reference, {**environment(), "problem": type(problem).__name__}, title)
-        draw_reference(folder / "reference.png", reference, title)
+        draw_reference(folder / "reference.png", reference, title, Labels(problem.units, problem.downward))
         rows[path.stem] = reference
         return OK if reference.bar is not None or problem.one_grid else FAILED
 

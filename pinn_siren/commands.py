@@ -36,7 +36,9 @@ class Solve:
     """Problem files: Python files that set `problem`."""
     out: Folder = None
     """Folder of the results (with several files: of their folders); results/<file name> unless given."""
-    method: Literal["auto", "least-squares", "gauss-newton", "lbfgs", "adam", "patches", "chebyshev"] = "auto"
+    method: Literal["auto", "least-squares", "gauss-newton", "lbfgs", "adam", "patches", "chebyshev", "adjoint"] = (
+        "auto"
+    )
     """How to solve."""
     tolerance: float = 1e-6
     """The relative L2 error to aim at."""

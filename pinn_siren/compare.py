@@ -17,7 +17,7 @@ from .comparison.series import Series, machine
 from .comparison.tables import as_markdown, as_text, cells, refusals
 from .comparison.yardstick import Yardstick, judgement
 from .errors import UsageError, expect_positive, expect_whole, suggest
-from .plan import METHODS, PATCHED
+from .plan import INVERSE, METHODS, PATCHED
 from .problem import Problem
 from .provenance import environment
 from .storage import make_folder, write_text
@@ -25,7 +25,7 @@ from .trainer import Trainer
 
 TOLERANCE, BUDGET, SEEDS = 1e-10, 30.0, 3
 NAMES = tuple(name for name in METHODS if name != "auto")
-USUAL = tuple(name for name in NAMES if name not in PATCHED)
+USUAL = tuple(name for name in NAMES if name not in PATCHED + INVERSE)
 
 
 @dataclass(frozen=True, eq=False)

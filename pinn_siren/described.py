@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .ansatz.hard import HardConditions
-from .domains import Domain, from_configuration
+from .domains import Domain, Sides, from_configuration
 from .equations import Branches, Eikonal, PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
 from .networks import rebuild
@@ -27,13 +27,14 @@ class Shape:
     outputs: tuple[str, ...]
     complex_valued: bool
     earliest: bool
+    sides: Sides | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Shape:
         """The form of a problem."""
         return cls(
             type(problem).__name__, problem.domain, problem.physical_domain, problem.fields, problem.outputs,
-            problem.complex_valued, isinstance(problem, Eikonal) and problem.fields != problem.outputs,
+            problem.complex_valued, isinstance(problem, Eikonal) and problem.fields != problem.outputs, problem.sides,
         )  # fmt: skip
 
     def configuration(self) -> dict[str, Any]:
@@ -46,7 +47,8 @@ class Shape:
             "outputs": list(self.outputs),
             "complex_valued": self.complex_valued,
             "earliest": self.earliest,
-            "observed": self.fields[: len(self.outputs)] == self.outputs or self.earliest,
+            "sides": None if self.sides is None else self.sides.configuration(),
+            "observed": self.fields[: len(self.outputs)] == self.outputs or self.earliest or self.sides is not None,
         }
 
     @classmethod
@@ -57,10 +59,11 @@ class Shape:
                 f"{described['equation']} makes its outputs of other fields by its own observe, which no file keeps: "
                 "solve again from the problem."
             )
+        domain, shapes = from_configuration(described["domain"]), described.get("sides") or []
         return cls(
-            described["equation"], from_configuration(described["domain"]), from_configuration(described["physical"]),
+            described["equation"], domain, from_configuration(described["physical"]),
             tuple(described["fields"]), tuple(described["outputs"]), described["complex_valued"],
-            described["earliest"],
+            described["earliest"], Sides(domain, [from_configuration(s) for s in shapes]) if shapes else None,
         )  # fmt: skip
 
 
@@ -87,10 +90,9 @@ def ansatz_of(described: dict[str, Any] | None) -> Any:
         sources = tuple(tuple(source) for source in arguments["sources"])
         return PointSources(sources, tuple(arguments["slownesses"]))
     if described["name"] == "Branches":
-        lists = {k: tuple(map(tuple, arguments[k])) for k in ("sources", "points", "own")}
-        return Branches(
-            slownesses=tuple(arguments["slownesses"]), margin=arguments["margin"], late=arguments["late"], **lists
-        )
+        lists: dict[str, Any] = {k: tuple(map(tuple, arguments[k])) for k in ("sources", "points", "own")}
+        plain: dict[str, Any] = {k: tuple(arguments[k]) for k in ("slownesses", "jumps", "parts")}
+        return Branches(margin=arguments["margin"], late=arguments["late"], **plain, **lists)
     if described["name"] == "SurfaceStart":
         return SurfaceStart(tuple(map(tuple, arguments["points"])), arguments["slowness"], arguments["width"])
     if described["name"] == "SurfaceFactor":

@@ -14,7 +14,7 @@ from .build import build_model
 from .exterior import Outgoing
 from .optimizers.corners import Corners, find_corners
 from .optimizers.features import sine_features
-from .patches import Patches, needs_patches, search_patches, search_patches_many
+from .patches import Patches, needs_patches, search_patches, search_patches_apart, search_patches_many
 from .problem import Problem
 from .scales import Scales
 from .slabs import needs_slabs, search_slabs
@@ -62,7 +62,7 @@ def find_frozen(
     if not needs_patches(problem, scales) and not needs_slabs(problem, scales):
         found.append(one_layer())
     if not found or found[0].end not in enough:
-        for local in (search_patches, search_slabs):
+        for local in (search_patches, search_patches_apart, search_slabs):
             cut = trainer.ranks.once(partial(local, problem, scales, tolerance, seed, deadline))
             found += [cut] if cut is not None else []
     if not found:

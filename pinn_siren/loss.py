@@ -16,15 +16,16 @@ from .balance import EVERY, GradientBalance, length
 from .causal import Causal
 from .coefficients import trusted
 from .compiled import Compiled
+from .concentration import Concentration
 from .conditions import Constraint
 from .domains import Sampler
 from .memory import Chunks
 from .microbatches import Gradient, Whole, added, bytes_a_point, gradient_of, packed, points_within
 from .model import Model
 from .parameters import Unknowns
-from .points import Points
+from .points import Points, join
 from .resampling import Resampling, Uniform
-from .scales import Scales
+from .scales import Scales, everywhere
 from .system import System
 
 
@@ -34,7 +35,8 @@ class Objective:
     Means, never sums, so that weights do not depend on the number of points; each part of a constraint's residual is
     divided by its size for a field of the likely amplitude, so that no weight is needed to balance units, or by the
     size that the constraint brings. ``balance`` brings a further factor a term, ``causal`` weighs the interior means in
-    time, ``resampling`` places the interior points.
+    time, ``resampling`` places the interior points. ``narrow``: by constraint the density of points around narrow
+    sources that it draws from.
 
     Where all points at once would take too much memory, ``chunks.rows`` of them are evaluated at a time: the means are
     sums of pieces, whose gradients add up to the same gradient. ``compiled``: what runs the pieces as compiled graphs.
@@ -43,7 +45,7 @@ class Objective:
     def __init__(
         self, system: System, model: Model, counts: dict[str, int], scales: Scales, sampler: Sampler,
         balance: GradientBalance | None = None, causal: Causal | None = None, resampling: Resampling | None = None,
-        compiled: Compiled | None = None,
+        compiled: Compiled | None = None, narrow: dict[str, Concentration] | None = None,
     ) -> None:  # fmt: skip
         self.system, self.model, self.counts, self.scales, self.sampler = system, model, counts, scales, sampler
         self.balance, self.causal, self.resampling = balance, causal, resampling or Uniform()
@@ -51,7 +53,7 @@ class Objective:
         self.fresh = replace(sampler, generator=torch.Generator(sampler.device).manual_seed(987_654_321))
         self.points: dict[str, list[Points]] = {}
         self.latest: dict[str, Tensor] = {}
-        self.compiled = compiled
+        self.compiled, self.narrow = compiled, narrow or {}
         self._chunks: Chunks | None = None
 
     @property
@@ -160,7 +162,7 @@ class Objective:
     def _inside(self) -> list[Constraint]:
         """The constraints that hold everywhere inside: no integrals, no data at points of their own."""
         inside = [c for c in self.system.constraints if c.on_interior and c.reduce == "points"]
-        return [c for c in inside if self.points[c.name][0].attached is None]
+        return [c for c in inside if everywhere(c) or self.points[c.name][0].attached is None]
 
     def _draw(self, c: Constraint, n: int) -> Points:
         return c.sample(n, self.sampler)[0]
@@ -313,14 +315,22 @@ class Objective:
         answers = {name: tuple(1 / r for r in response) for name, response in self.scales.response.items()}
         squares = self._squares(fresh, answers)
         raw = math.sqrt(sum(float(square) for square in squares.values()))
-        inside = next(fresh[c.name][0] for c in self.system.constraints if c.on_interior)
+        inside = self._everywhere(fresh)
         fields = self._fields(inside)
-        lever = (self._fields(inside, self.scales.amplitude) - fields).norm() / self.scales.amplitude
-        size = float(fields.norm())
+        # Points that are dense somewhere come with weights.
+        weight = 1.0 if inside.attached is None else inside.attached[:, :1].sqrt()
+        lever = ((self._fields(inside, self.scales.amplitude) - fields) * weight).norm() / self.scales.amplitude
+        size = float((fields * weight).norm())
         return raw * float(lever) / size if size else math.inf
 
     def _fields(self, p: Points, shift: float = 0.0) -> Tensor:
-        return torch.cat(list(self.chunks.over(len(p), lambda rows: self.model(p[rows], shift=shift))))
+        seen = self.system.problem.seen
+        return torch.cat(list(self.chunks.over(len(p), lambda rows: seen(self.model(p[rows], shift=shift), p[rows]))))
+
+    def _everywhere(self, points: dict[str, list[Points]]) -> Points:
+        """Points inside, on all sides where there are some."""
+        inside = [points[c.name][0] for c in self.system.constraints if c.on_interior]
+        return inside[0] if self.system.problem.sides is None else join(inside)
 
     def state(self) -> dict[str, Any]:
         """The points and the generators, as tensors and plain types."""
@@ -353,6 +363,14 @@ class Objective:
         device = self.sampler.device
         outward, attached = (None if p[k] is None else p[k].to(device) for k in ("outward", "attached"))
         return Points(self.system.problem.domain.axes, p["coordinates"].to(device), outward, attached)
+
+    def zero_loss(self) -> float:
+        """What narrow sources, as smooth as they are now, make the loss of a field of zero; 0 where there are none."""
+        total = 0.0
+        for c in self.system.constraints:
+            found = self.narrow[c.name].squares() if c.name in self.narrow else []
+            total += c.weight * sum(square / size**2 for square, size in zip(found, self.sizes(c), strict=False))
+        return total
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The parameters that are trained."""

@@ -1,4 +1,4 @@
-"""solve_many: many problems of one kind, with one search for features and one factorization an operator."""
+"""solve_many: many problems of one kind, with one search for features or patches and one factorization an operator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from .optimizers.linearized import last_layer
 from .optimizers.weighted import fits
 from .parameters import make_unknowns
 from .patches import needs_patches
-from .plan import TRAINED
+from .patchwise import solve_on_patches
+from .plan import SEARCH_SECONDS, TRAINED
 from .problem import Problem
 from .scales import Scales, measure_scales
 from .solution import Provenance, Solution
@@ -55,10 +56,11 @@ def solve_many(
 
     Sine features are searched for once, for the problem of the highest wavenumbers, and serve all. Linear problems of
     the same operator, such as many sources, share a factorization: ``min |A X - B|``, a column of ``B`` each; the
-    operator is recognized by its coefficients at the collocation points. What the shared features leave above
-    ``tolerance`` is solved by ``solve``, and so is all of it where features do not reach it; nothing is trained
-    together. Every statement is checked; errors and warnings say the numbers of the problems, from 1. Each solution
-    has its own report; its ``seconds`` are an equal share of all. With ``progress`` one line says how many a second.
+    operator is recognized by its coefficients at the collocation points. Where one layer of features does not do, those
+    of one operator are solved on patches that suit all their sources, factored once for each size that is tried; what
+    meets ``tolerance`` is left out of the next. What is left then is solved by ``solve``; nothing is trained together.
+    Every statement is checked; errors and warnings say the numbers of the problems, from 1. Each solution has its own
+    report; its ``seconds`` are an equal share of all. With ``progress`` one line says how many a second.
 
     Raises ``UsageError`` for problems that are not of one kind, or another method; ``ProblemError`` for a wrong
     statement.
@@ -72,6 +74,7 @@ def solve_many(
         )
     _expect_one_kind(problems)
     started = time.perf_counter()
+    deadline = started + SEARCH_SECONDS * len(problems)
     scales = _stated(problems)
     batch = _Batch(list(problems), _common(scales), tolerance, seed)
     hardest = max(range(len(problems)), key=lambda i: math.prod(scales[i].wavenumber.values()))
@@ -81,20 +84,23 @@ def solve_many(
         estimates = batch.fit(found)
     shared = [i for i, e in enumerate(estimates) if found is not None and e <= max(tolerance, found.estimate)]
     share = (time.perf_counter() - started) / max(1, len(shared))
-    solutions = [
-        batch.solution(i, found, estimates[i], share)
-        if found is not None and i in set(shared)
-        else _alone(problem, method, tolerance, seed)
-        for i, problem in enumerate(problems)
-    ]
+    solutions: dict[int, Solution] = {}
+    if found is not None:
+        solutions = {i: batch.solution(i, found, estimates[i], share) for i in shared}
+    if found is None or not shared:
+        lasting = method == "least-squares"
+        solutions |= solve_on_patches(problems, scales, tolerance, seed, deadline, math.inf if lasting else TRAINED)
+    on_patches, alone = len(solutions) - len(shared), len(problems) - len(solutions)
+    solutions |= {i: _alone(p, method, tolerance, seed) for i, p in enumerate(problems) if i not in solutions}
     if progress:
         seconds = time.perf_counter() - started
         print(
             f"{len(problems)} problems in {seconds:.2g} s, {len(problems) / seconds:.3g} a second: {len(shared)} with "
-            f"shared features, {batch.factorizations} factorizations, {len(problems) - len(shared)} one by one",
+            f"shared features, {batch.factorizations} factorizations, "
+            f"{f'{on_patches} on shared patches, ' if on_patches else ''}{alone} one by one",
             file=sys.stderr,
         )
-    return solutions
+    return [solutions[i] for i in range(len(problems))]
 
 
 class _Batch:
@@ -146,7 +152,7 @@ class _Batch:
         """One of the results."""
         problem, model = self.problems[number], self.models[number]
         if problem.free_constant:
-            zero_mean(model, problem.domain)
+            zero_mean(model, problem)
         said = f"LeastSquares: features shared by {len(self.problems)} problems, {found.reason}"
         provenance = Provenance(
             "LeastSquares", said, self.tolerance, estimate, seconds, self.seed, "float64", "cpu",

@@ -108,6 +108,16 @@ class Model(nn.Module):
         assert isinstance(first, nn.Linear)
         return Waves(omega * first.weight / self.scale, omega * first.bias, self.center)
 
+    def owned(self, field: int) -> Tensor | None:
+        """The numbers of the last layer's inputs that a field is made of; None: all of them."""
+        network = self.network
+        if not isinstance(network, CornerSiren) or not (network.series or any(h.field >= 0 for h in network.holes)):
+            return None
+        shares = [torch.ones(len(network.corners), dtype=torch.bool)]
+        shares += [torch.full((h.columns,), h.field in (-1, field)) for h in network.holes]
+        shares.append(torch.full((network.width,), field not in network.series))
+        return torch.cat(shares).nonzero()[:, 0].to(self.center.device)
+
     def features(self, points: Points) -> WavesAt | BesideWaves | None:
         """What the last layer of a ``Siren`` of one layer combines, in closed form; of another network None."""
         waves, network = self.waves, self.network

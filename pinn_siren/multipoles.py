@@ -12,6 +12,9 @@ from torch import Tensor
 
 from .jet import LAPLACIAN, Jet, Plan
 
+INSIDE = 1 - 1e-6
+"""In radii: points nearer than this are no points of the field around a hole, with rounding."""
+
 
 @dataclass(frozen=True)
 class Multipoles:
@@ -19,8 +22,10 @@ class Multipoles:
 
     ``r, theta`` about ``x, y``; ``square`` is k^2: where positive ``C_m`` is the Bessel function ``Y_m``, where
     negative ``K_m`` of ``|k| r``, and where zero ``r^-m``, for ``m = 0`` log r. All in units of what they are at
-    ``radius``. Sums of them and of smooth functions are any field around holes, and converge exponentially (Trefethen
-    2018, "Series solution of Laplace problems", arXiv 1803.00973).
+    ``radius``; nearer points are moved there. With ``inner`` they are ``r^m``, what is harmonic inside, and farther
+    points are moved. ``field``: the one field that has them, -1 for all. Sums of them and of
+    smooth functions are any field around holes, and converge exponentially (Trefethen 2018, "Series solution of Laplace
+    problems", arXiv 1803.00973).
     """
 
     x: float
@@ -28,6 +33,8 @@ class Multipoles:
     radius: float
     count: int
     square: float = 0.0
+    field: int = -1
+    inner: bool = False
 
     @property
     def columns(self) -> int:
@@ -42,13 +49,19 @@ class Multipoles:
     def at(self, plane: Tensor, ratio: Tensor) -> MultipolesAt:
         """The functions at points of the plane ``(n, 2)``; ``ratio``: see ``MultipolesAt``."""
         x, y = (plane[:, 0] - self.x) / self.radius, (plane[:, 1] - self.y) / self.radius
-        return MultipolesAt(self, ratio / self.radius, torch.complex(x, y), {})
+        z = torch.complex(x, y)
+        return MultipolesAt(self, ratio / self.radius, z * self._onto(z.abs()) + self._off(z == 0), {})
 
     def jets(self, x: Jet, y: Jet) -> Jet:
         """``(n, columns)`` of jets ``(n, 1)`` of the two coordinates: ``[r^-m C_m(k r)] (r e^(i theta))^m``."""
         one = x.channels.new_ones(self.count + 1, 1) / self.radius
         shift = one[:, 0]
         right, up = x._linear(one, -self.x * shift), y._linear(one, -self.y * shift)
+        r = torch.hypot(right.value, up.value)
+        right, up = (
+            part._like(torch.cat([part.channels[:1] * self._onto(r) + at, part.channels[1:]]))
+            for part, at in ((right, self._off(r == 0).to(r)), (up, 0.0))
+        )
         power = torch.arange(self.count + 1, device=shift.device).to(shift)
         square = right * right + up * up
 
@@ -67,7 +80,18 @@ class Multipoles:
             return [f * z ** (power - m).clamp(min=0) for m, f in enumerate(factors)]
 
         z = right._like(right.channels + 1j * up.channels).apply(turning)
+        if self.inner:
+            return z._like(self._parted(z.channels))
         return z._like(self._parted((square.apply(radial) * z).channels))
+
+    def _onto(self, r: Tensor) -> Tensor:
+        """What points at ``r`` radii are multiplied by: those on the other side, where other fields hold, lie on it."""
+        beyond = r > 1 / INSIDE if self.inner else (r < INSIDE) & (r > 0)
+        return torch.where(beyond, 1 / r.clamp(min=1e-300), 1.0)
+
+    def _off(self, center: Tensor) -> Tensor:
+        """What points at the center are moved by."""
+        return torch.zeros_like(center) if self.inner else center
 
     def _parted(self, values: Tensor) -> Tensor:
         """Real parts and then imaginary ones, in units of what they are at the radius."""
@@ -130,7 +154,9 @@ class MultipolesAt:
         k = self.of.wavenumber
         if k:
             return torch.full_like(orders, k if step < 0 < self.of.square else -k, dtype=self.z.real.dtype)
-        along = step * orders
+        along = -step * orders if self.of.inner else step * orders
+        if self.of.inner:
+            return 2 * along.clamp(min=0).to(self.z.real)
         return torch.where(along == 0, 1, -2 * along.clamp(min=0)).to(self.z.real)
 
     def _shifted(self, shift: int) -> Tensor:
@@ -149,9 +175,13 @@ class MultipolesAt:
         for count, table in self.kept.items():
             if count >= highest:
                 return table
+        one = torch.ones_like(self.z[:, None])
+        if self.of.inner:
+            self.kept[highest] = torch.cat([one, self.z[:, None].expand(-1, highest).cumprod(dim=1)], dim=1)
+            return self.kept[highest]
         r = self.z.abs()[:, None]
         unit = self.z[:, None] / r
-        turned = torch.cat([torch.ones_like(unit), unit.expand(-1, highest).cumprod(dim=1)], dim=1)
+        turned = torch.cat([one, unit.expand(-1, highest).cumprod(dim=1)], dim=1)
         self.kept[highest] = _cylinder(self.of, r, highest) * turned
         return self.kept[highest]
 

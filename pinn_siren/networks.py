@@ -245,4 +245,6 @@ def rebuild(described: dict[str, Any], dtype: torch.dtype) -> nn.Module:
         return network
     if name not in known:
         raise UsageError(f"No network is called {name!r}; known are {', '.join(known)}.")
-    return known[name](**arguments).to(dtype)  # type: ignore[no-any-return]
+    # At once in its precision: a copy of what lies in a file would be held.
+    precision = {"dtype": dtype} if name in OURS else {}
+    return known[name](**arguments, **precision).to(dtype)  # type: ignore[no-any-return]

@@ -244,6 +244,29 @@ class Detached:
         return self.network(moved).to(p.coordinates)
 
 
+class Probed:
+    """An unknown field as a coefficient whose channels are leaves of the graph: how residuals depend on it is seen.
+
+    ``seen``: the points, plan and leaf of every evaluation since it was emptied.
+    """
+
+    def __init__(self, network: FieldNetwork) -> None:
+        self.network = network
+        self.seen: list[tuple[Points, Plan, Tensor]] = []
+
+    def jet_at(self, p: Points, plan: Plan) -> Jet:
+        """The field with the derivatives of a plan."""
+        with torch.no_grad():
+            leaf = self.network.jet_at(p, plan).channels.clone()
+        if torch.is_grad_enabled():
+            self.seen.append((p, plan, leaf.requires_grad_()))
+        return Jet(leaf, plan, p)
+
+    def __call__(self, p: Points) -> Tensor:
+        """``(n,)`` values."""
+        return self.jet_at(p, make_plan(p.axes, frozenset())).value
+
+
 def forward(problem: Any, values: Mapping[str, Any] | None = None) -> Any:
     """The problem at the unknowns' values, their first ones unless given, without the data that they are found from.
 
@@ -284,4 +307,4 @@ def expect_seen(system: Any, model: Any, sampler: Sampler) -> None:
             )
 
 
-__all__ = ["Detached", "FieldNetwork", "Unknowns", "bounded", "expect_seen", "forward", "make_unknowns"]
+__all__ = ["Detached", "FieldNetwork", "Probed", "Unknowns", "bounded", "expect_seen", "forward", "make_unknowns"]

@@ -12,14 +12,18 @@ from .optimizers import LBFGS, Adam, GaussNewton, LongWaves, Stage
 from .problem import Problem
 from .unknowns import stated
 
-METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam", "patches", "chebyshev")
+METHODS = ("auto", "least-squares", "gauss-newton", "lbfgs", "adam", "patches", "chebyshev", "adjoint")
 PATCHED = ("patches", "chebyshev")
 """Methods that take patches alone."""
+INVERSE = ("adjoint",)
+"""Methods that find unknown fields alone."""
 WARM_UP = 200
 ADAM_STEPS, LBFGS_STEPS, GAUSS_NEWTON_STEPS = 5_000, 6_000, 300
 GROWTH, GROWTHS = 4, 4
 """Neurons a layer that Gauss-Newton adds where it stalls, and how often."""
 PATIENCE = 8
+DENSER = 5.0
+"""Rows a parameter where sources are narrow: fewer are learned by heart."""
 TRAINED = 3e-3
 """What training of this size reaches at once: least squares that estimates less is not trained further."""
 DERIVATIVES_RATE = 3e-4
@@ -75,6 +79,8 @@ def make_stages(
     signal's own.
     ``"patches"``: sine features on patches of a box (``patches.search``), where ``"least-squares"`` takes what is
     better; ``"chebyshev"``: polynomials in the same solver, a classical spectral element to compare with.
+    ``"adjoint"``: unknown fields of linear equations, whose own fields are eliminated on a grid (``adjoint.Adjoint``)
+    and then solved for by least squares; ``"auto"`` takes it where it covers the problem.
     ``"gauss-newton"``: Gauss-Newton on a small network, widened where it stalls; on an ``own`` network as it is, and on
     the user's number of points where they are ``placed``.
     """
@@ -94,6 +100,8 @@ def make_stages(
         return StagePlan(False, _second_order(steps, own, placed), "Gauss-Newton on all layers, as asked")
     if method == "least-squares":
         return StagePlan(True, (), "frozen sine features by least squares, as asked")
+    if method in INVERSE:
+        return StagePlan(True, (), "unknown fields by adjoint states, as asked")
     if method in PATCHED:
         kind = "polynomials" if method == "chebyshev" else "frozen sine features"
         return StagePlan(True, (), f"{kind} on patches by least squares, as asked")
@@ -105,6 +113,21 @@ def make_stages(
         return StagePlan(True, _second_order(None, False, False) if squares else stages, why)
     why = "as asked" if method == "lbfgs" else "an argument was given that only training has"
     return StagePlan(False, stages, f"Adam to leave the start, then L-BFGS: {why}")
+
+
+def sharpened(plan: StagePlan, blurs: list[float]) -> StagePlan:
+    """Gauss-Newton's stages where sources are narrow: smoothed sources first, then their residual by what it does far
+    away; with more rows a parameter."""
+    stages = [stage for stage in plan.stages if isinstance(stage, GaussNewton)]
+    if not stages:
+        return plan
+    # A density of 0 means the points that were asked for.
+    dense = [replace(stage, density=DENSER if stage.density else 0.0) for stage in stages]
+    before = tuple(replace(dense[0], blur=blur, patience=GaussNewton.patience) for blur in blurs)
+    # Nearly there a wider network only slows the steps down.
+    after = [replace(stage, far=True) for stage in dense]
+    after[2:] = [replace(stage, patience=GaussNewton.patience) for stage in after[2:]]
+    return replace(plan, stages=(*before, *after), reason=f"{plan.reason}, narrow sources smoothed first")
 
 
 def _second_order(steps: int | None, own: bool, placed: bool) -> tuple[Stage, ...]:

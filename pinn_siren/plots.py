@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,14 @@ _Grid = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
+class Labels:
+    """``units`` by the name of an axis or output, "1" unless given; ``downward``: axes that grow downward."""
+
+    units: Mapping[str, str] = field(default_factory=dict)
+    downward: Collection[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class _Comparison:
     """One real quantity: fields on one shared scale by their titles, and the error between them where there is one."""
 
@@ -56,7 +64,7 @@ class _Comparison:
     shown: dict[str, tuple[_Grid, Real]]
     error: tuple[_Grid, Real] | None
     error_title: str
-    units: Mapping[str, str]
+    labels: Labels
     unit: str
 
 
@@ -72,13 +80,15 @@ def draw(path: str | Path, stored: StoredSolution, *, title: str | None = None) 
     _render(path, comparisons, headline, stored.history)
 
 
-def draw_reference(path: str | Path, reference: Reference, title: str) -> None:
+def draw_reference(path: str | Path, reference: Reference, title: str, labels: Labels | None = None) -> None:
     """Writes a PNG of a reference: its finest grid, the next coarser one (where there is one), and their difference on
     the shared nodes.
 
     Raises :class:`StorageError` where the file cannot be written.
     """
-    comparisons = [c for output in reference.finest.values for c in _between_grids(reference, output)]
+    comparisons = [
+        c for output in reference.finest.values for c in _between_grids(reference, output, labels or Labels())
+    ]
     order, error = reference.observed_order, reference.bar
     formal = "spectral" if math.isinf(reference.formal_order) else f"formal {reference.formal_order:g}"
     figures = [
@@ -95,21 +105,22 @@ def _outputs(fields: Mapping[str, NDArray[Any]]) -> list[str]:
 
 
 def _against_truth(stored: StoredSolution, output: str) -> list[_Comparison]:
+    labels = Labels(stored.units, [axis for axis, way in stored.positive.items() if way == "down"])
     prediction = stored.fields[output]
     truth_name = next((output + suffix for suffix in _AGAINST if output + suffix in stored.fields), None)
     if truth_name is None:
-        return _compare(output, {"prediction": (stored.coordinates, prediction)}, None, stored.units)
+        return _compare(output, {"prediction": (stored.coordinates, prediction)}, None, labels)
     truth, kind = stored.fields[truth_name], truth_name.rpartition("_")[2]
     if np.iscomplexobj(truth) != np.iscomplexobj(prediction):
         prediction, truth = prediction.astype(complex), truth.astype(complex)
     shown = {"prediction": (stored.coordinates, prediction), kind: (stored.coordinates, truth)}
-    return _compare(output, shown, (stored.coordinates, prediction, truth), stored.units)
+    return _compare(output, shown, (stored.coordinates, prediction, truth), labels)
 
 
-def _between_grids(reference: Reference, output: str) -> list[_Comparison]:
+def _between_grids(reference: Reference, output: str, labels: Labels) -> list[_Comparison]:
     if len(reference.levels) == 1:
         alone = reference.finest
-        return _compare(output, {"reference": (alone.coordinates, alone.values[output])}, None, {})
+        return _compare(output, {"reference": (alone.coordinates, alone.values[output])}, None, labels)
     coarse, fine = reference.levels[1:]
     shown = {
         "finest grid": (fine.coordinates, fine.values[output]),
@@ -117,14 +128,14 @@ def _between_grids(reference: Reference, output: str) -> list[_Comparison]:
     }
     every_other = fine.values[output][(slice(None, None, 2),) * len(fine.shape)]
     shared = every_other.shape == coarse.shape
-    return _compare(output, shown, (coarse.coordinates, every_other, coarse.values[output]) if shared else None, {})
+    return _compare(output, shown, (coarse.coordinates, every_other, coarse.values[output]) if shared else None, labels)
 
 
 def _compare(
     output: str,
     shown: Mapping[str, tuple[_Grid, NDArray[Any]]],
     pair: tuple[_Grid, NDArray[Any], NDArray[Any]] | None,
-    units: Mapping[str, str],
+    labels: Labels,
 ) -> list[_Comparison]:
     """A comparison for each part of a field; the ``pair`` are the grid and the two fields of which the error is."""
     found = []
@@ -133,7 +144,7 @@ def _compare(
         title = f"{output if name.startswith('|') else name}: |{' − '.join(shown)}|"
         error = None if pair is None else (pair[0], differences(*pair[1:])[k])
         real = {kind: (grid, parts(output, values)[k][1]) for kind, (grid, values) in shown.items()}
-        found.append(_Comparison(name, real, error, title, units, units.get(output, "1")))
+        found.append(_Comparison(name, real, error, title, labels, labels.units.get(output, "1")))
     return found
 
 
@@ -235,11 +246,16 @@ def _paint_row(figure: Figure, row: _Row, bottom: float, height: float, cell: fl
     elif error is not None:
         title = _join(comparison.error_title, error.where)
         painted.append(paint(figure, boxes[-1], error, LogNorm(*row.error_span), "magma", title, error_label))
-    names = [_with_unit(a, comparison.units.get(a, "1")) for a in row.first.coordinates]
+    names = list(row.first.coordinates)
+    written = [_with_unit(a, comparison.labels.units.get(a, "1")) for a in names]
     for axes in painted:
-        axes.set_xlabel(names[0])
+        axes.set_xlabel(written[0])
+        if names[0] in comparison.labels.downward:
+            axes.invert_xaxis()
         if not row.is_curve:
-            axes.set_ylabel(names[1])
+            axes.set_ylabel(written[1])
+            if names[1] in comparison.labels.downward:
+                axes.invert_yaxis()
 
 
 def _listed(figures: Sequence[str]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
@@ -14,9 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from .coefficients import Coefficient, call, values
-from .conditions import PML, ConditionBase, Constraint, Data, Place, Radiating, Raster, leaves_constant, unique_names
-from .domains import Box, Domain, Sampler
-from .errors import NoReferenceError, ProblemError
+from .conditions import (
+    PML,
+    ConditionBase,
+    Constraint,
+    Data,
+    Place,
+    Radiating,
+    Raster,
+    leaves_constant,
+    own,
+    sides_of,
+    unique_names,
+)
+from .domains import Box, Domain, Sampler, Sides
+from .errors import NoReferenceError, ProblemError, suggest
 from .jet import Jet, MissingDerivativeError, Plan, derivatives_of, make_plan
 from .points import TIME, Points
 
@@ -57,6 +69,9 @@ class Problem(metaclass=_Stated):
     bar, and the verdict is left open. ``reference_method`` says what it is. ``share``: the part of a fit's very many
     values that a step of training sees; ``learning_rate``: Adam's for them, where it is not the usual one.
 
+    ``units``: of axes and outputs by name, as in ``{"z": "km", "u": "s"}``; ``downward``: the axes that grow downward,
+    as a depth does. Files keep both, and pictures show them; nothing is computed with them.
+
     Without a residual of its own, a problem with ``Data`` is a fit: its conditions are all that holds.
 
     Raises ``ProblemError`` for a statement that cannot be meant.
@@ -67,6 +82,7 @@ class Problem(metaclass=_Stated):
     stretches: ClassVar[bool] = False
     reference_method: ClassVar[str] = "finite differences of the residual, second order, sparse LU"
     cut_method: ClassVar[str] = "finite differences on cut cells, second order, sparse LU"
+    sides_method: ClassVar[str] = "finite differences on cut cells matched at interfaces, second order, sparse LU"
     one_grid: ClassVar[bool] = False
     share: ClassVar[float] = 1 / 8
     learning_rate: ClassVar[float | None] = None
@@ -76,6 +92,8 @@ class Problem(metaclass=_Stated):
     exact: Callable[[Points], Any] | None = None
     ansatz: Callable[..., Any] | None = None
     reference: Callable[[dict[str, int]], GridSolution] | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    downward: Sequence[str] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -105,6 +123,24 @@ class Problem(metaclass=_Stated):
         for name in ("exact", "ansatz", "reference"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise ProblemError(f"{name} must be a function, got {type(getattr(self, name)).__name__}.")
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        if not isinstance(self.units, Mapping) or not all(isinstance(unit, str) for unit in self.units.values()):
+            raise ProblemError(f'units must be texts by name, as in {{"x": "km", "u": "s"}}; got {self.units!r}.')
+        if isinstance(self.downward, str) or not isinstance(self.downward, Sequence):
+            raise ProblemError(f'downward must be a list of axes, as in ["z"]; got {self.downward!r}.')
+        axes = self.domain.axes
+        for given, known, what in (
+            (self.units, (*axes, *self.outputs), "axes and outputs"),
+            (self.downward, self.domain.space_axes, "space axes"),
+        ):
+            for name in given:
+                if name not in known:
+                    raise ProblemError(
+                        f"{'units' if given is self.units else 'downward'} names {name!r}; the {what} are "
+                        f"{', '.join(known)}.{suggest(str(name), known)}"
+                    )
 
     def residual(self, p: Points, u: Any) -> Any:
         """``(n,)``, zero where the equation holds; a tuple with several outputs. Pointwise in p and u."""
@@ -143,12 +179,28 @@ class Problem(metaclass=_Stated):
     @property
     def fields(self) -> tuple[str, ...]:
         """The unknowns that the network represents: the outputs, and what may stand behind them, unless ``observe``
-        makes outputs of others."""
-        return self.outputs
+        makes outputs of others; where interfaces cut the domain, the outputs of each side."""
+        if self.sides is None:
+            return self.outputs
+        return tuple(f"{name}{k + 1}" for k in range(len(self.sides)) for name in self.outputs)
+
+    @property
+    def stated_fields(self) -> tuple[str, ...]:
+        """The unknowns that conditions speak of: ``fields``, or the outputs, whichever side a point is on."""
+        return self.fields if self.sides is None else self.outputs
+
+    @cached_property
+    def sides(self) -> Sides | None:
+        """The parts that interfaces cut the domain into, with fields of their own; None where there are none."""
+        return sides_of(self.domain, self.conditions)
 
     def observe(self, values: Tensor) -> Tensor:
         """``(n, fields) -> (n, outputs)``: what a user sees of the unknowns."""
         return values[:, : len(self.outputs)]
+
+    def seen(self, values: Tensor, p: Points) -> Tensor:
+        """``(n, fields) -> (n, k)``: of several sides' fields those of each point's own side, else all of them."""
+        return values if self.sides is None else self.sides.pick(values, p.coordinates)
 
     def own_network(self, dtype: torch.dtype, generator: torch.Generator) -> nn.Module | None:
         """The network of a problem that has a form of its own, for coordinates in [-1, 1]; None: a ``Siren``."""
@@ -205,14 +257,44 @@ class Problem(metaclass=_Stated):
     def constraints(self) -> list[Constraint]:
         """The equation and every condition, as ``C_m = 0`` on ``Omega_m``, with names that tell them apart."""
         equation = Constraint("equation", self._inside, self._equation, on_interior=True, place=Place("interior"))
-        beside = [c for condition in self.conditions for c in condition.constraints(self)]
-        return unique_names(beside if self.is_fit else [equation, *beside])
+        beside = [self._sided(c) for condition in self.conditions for c in condition.constraints(self)]
+        equations = [equation] if self.sides is None else self._equations
+        return unique_names(beside if self.is_fit else [*equations, *beside])
+
+    @property
+    def _equations(self) -> list[Constraint]:
+        """The equation on each side, for the fields of that side."""
+        assert self.sides is not None
+        count = len(self.outputs)
+
+        def stated(k: int, sides: Sides) -> Constraint:
+            def sample(n: int, sampler: Sampler) -> list[Points]:
+                return [sides.interior(k, n, sampler)]
+
+            def residual(points: list[Points], fields: list[tuple[Jet, ...]]) -> Any:
+                return self._equation(points, [fields[0][k * count : (k + 1) * count]])
+
+            return Constraint("equation", sample, residual, on_interior=True, scattered=True)
+
+        return [stated(k, self.sides) for k in range(len(self.sides))]
+
+    def _sided(self, c: Constraint) -> Constraint:
+        """A condition, for the fields of the side that each of its points is on."""
+        if self.sides is None or (c.place is not None and c.place.kind == "interface"):
+            return c
+        sides = self.sides
+
+        def residual(points: list[Points], fields: list[tuple[Jet, ...]]) -> Any:
+            found = [own(u, sides.of(p.coordinates), len(sides)) for p, u in zip(points, fields, strict=True)]
+            return c.residual(points, found)
+
+        return replace(c, residual=residual, scattered=len(c.sample(1, Sampler(torch.Generator()))) == 1)
 
     def _inside(self, n: int, sampler: Sampler) -> list[Points]:
         return [self.domain.interior(n, sampler)]
 
     def _equation(self, points: list[Points], fields: list[tuple[Jet, ...]]) -> Any:
-        return call(self.residual, (points[0], *fields[0]), f"residual(p, {', '.join(self.fields)})")
+        return call(self.residual, (points[0], *fields[0]), f"residual(p, {', '.join(self.stated_fields)})")
 
     @cached_property
     def derivatives(self) -> frozenset[str]:
@@ -221,7 +303,10 @@ class Problem(metaclass=_Stated):
             return frozenset()
         sampler = Sampler(torch.Generator().manual_seed(1))
         points = self._inside(3, sampler)
-        _, asked = record(lambda plan: self._equation(points, [self.random_fields(points[0], plan, sampler)]), self)
+        count = len(self.stated_fields)
+        _, asked = record(
+            lambda plan: self._equation(points, [self.random_fields(points[0], plan, sampler)[:count]]), self
+        )
         return asked
 
     def order(self, axis: str) -> int:
@@ -245,6 +330,8 @@ class Problem(metaclass=_Stated):
         """What solves the reference: by name, for reports."""
         if self.reference is not None:
             return self.reference_method if self.one_grid else "own reference"
+        if self.sides is not None:
+            return self.sides_method
         return self.reference_method if isinstance(self.domain, Box) else self.cut_method
 
     def cells(self, resolution: int | None = None) -> dict[str, int]:
@@ -282,6 +369,11 @@ class Problem(metaclass=_Stated):
             raise NoReferenceError("A fit has no equation to solve by finite differences; give exact= or reference=.")
         if self.radiates:
             raise NoReferenceError("No grid reaches the open space of Radiating(): give exact=, or use Absorbing().")
+        if self.sides is not None:
+            raise NoReferenceError(
+                f"Across interfaces the finite differences solve Poisson problems, not {type(self).__name__}: give "
+                "exact= or reference=."
+            )
         # The solver knows problems, so it is known only when one is solved.
         from .reference.residual import solve_residual
 

@@ -16,7 +16,8 @@ class Provenance:
     """How a solution was made. ``seconds``: of the solve alone; ``estimate``: of its relative L2 error, from residuals
     at fresh points; ``points``: collocation points, all constraints together; ``unknowns``: of each unknown, by name,
     ``Estimate.plain()``; ``products``: how matrix products were rounded, ``"ieee"``: in the dtype, no TF32 or bfloat16;
-    empty where it was not recorded."""
+    empty where it was not recorded; ``data_misfit``: the root mean square of what the fields leave of measured values,
+    in units of their stated noise, where unknowns are found from them."""
 
     method: str
     stages: str
@@ -31,6 +32,7 @@ class Provenance:
     interrupted: bool = False
     unknowns: dict[str, Any] = field(default_factory=dict)
     products: str = ""
+    data_misfit: float | None = None
 
 
 def environment() -> dict[str, str | int | float]:

@@ -7,6 +7,7 @@ the residual of the zero field: sources, boundary and initial data.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,7 +20,7 @@ from .errors import ProblemError
 from .jet import LAPLACIAN, VALUE, Jet, Linearization, Plan, linearize
 from .points import TIME, Points
 from .problem import Problem, record
-from .spectra import ROUNDING, highest_frequency
+from .spectra import ROUNDING, highest_frequency, of_points
 from .system import checked
 
 SMOOTHEST = 3.0
@@ -30,6 +31,8 @@ PROBE, FAR = 0.1, 10.0
 """The size of the random field that residuals are linearized at; a field this many times larger is far from it."""
 LINES, LINE = 8, 256
 """Lines sampled an axis and constraint, and points on each."""
+SCATTERED = 2000
+"""Points at which data are read that lines would leave."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,30 @@ class Scales:
     amplitude: float
 
 
-def measure_scales(problem: Problem, seed: int = 0) -> Scales:
-    """Scales of a problem from a few hundred sample points, in float64 on the CPU. Raises what its functions raise."""
+def measure_scales(
+    problem: Problem,
+    seed: int = 0,
+    placed: Mapping[str, Callable[[Constraint], Constraint]] | None = None,
+    narrowest: dict[str, float] | None = None,
+) -> Scales:
+    """Scales of a problem from a few hundred sample points, in float64 on the CPU. Raises what its functions raise.
+
+    ``placed``: what puts constraints on points of their own, dense where the sources are (``Concentration.placed``);
+    ``wavenumber`` is then that of the rest of the problem, which fills the domain. ``narrowest``: the wavenumbers of
+    these sources, among which their power is spread.
+    """
     sampler = Sampler(torch.Generator().manual_seed(1000 + seed))
     bounds = problem.domain.bounds
     half = {a: (high - low) / 2 for a, (low, high) in bounds.items()}
     wavenumber = {a: SMOOTHEST / h for a, h in half.items()}
     constraints = problem.constraints()
+    placed = placed or {}
+    constraints = [placed[c.name](c) if c.name in placed else c for c in constraints]
     blocks = {c.name: _linearized(problem, c, wavenumber, sampler) for c in constraints}
     by_part = {name: _by_part(block) for name, block in blocks.items()}
     for c in constraints:
+        if c.name in placed:
+            continue
         found = _spectrum(problem, c, sampler, _rounding(blocks[c.name])) if c.wavenumbers is None else c.wavenumbers()
         for axis, k in found.items():
             wavenumber[axis] = max(wavenumber[axis], k)
@@ -74,11 +91,15 @@ def measure_scales(problem: Problem, seed: int = 0) -> Scales:
         else tuple(_held(block, bounds) for block in by_part[c.name])
         for c in constraints
     }
+    spread = dict(response)
+    if narrowest is not None:
+        for c in filter(everywhere, constraints):
+            spread[c.name] = _response(blocks[c.name], sizes[c.name], bounds, narrowest, sampler)
     data = {c.name: _data(problem, c, sampler) for c in constraints}
     driven = {
         c.name: max(
             d * r * _proportional(block, d * r, d)
-            for d, r, block in zip(data[c.name], response[c.name], by_part[c.name], strict=True)
+            for d, r, block in zip(data[c.name], spread[c.name], by_part[c.name], strict=True)
         )
         for c in constraints
     }
@@ -107,6 +128,11 @@ def _linearized(problem: Problem, c: Constraint, wavenumber: dict[str, float], s
     return record(evaluate, problem)[0]
 
 
+def everywhere(c: Constraint) -> bool:
+    """Whether a constraint holds at every point inside: no integral, no data at points of their own."""
+    return c.on_interior and c.reduce == "points" and c.place is not None
+
+
 def _by_part(block: Linearization) -> list[Linearization]:
     """A block a part, so that each has a size of its own."""
     chosen = [[i for i, part in enumerate(block.parts) if part == number] for number in sorted(set(block.parts))]
@@ -116,7 +142,7 @@ def _by_part(block: Linearization) -> list[Linearization]:
     ]
 
 
-def _at_zero(problem: Problem, c: Constraint, points: list[Points]) -> Tensor:
+def at_zero(problem: Problem, c: Constraint, points: list[Points]) -> Tensor:
     """``(n, parts)``: the residual of the zero field, which holds the sources and data."""
 
     def evaluate(plan: Plan) -> tuple[Tensor, ...]:
@@ -140,6 +166,12 @@ def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: list[
 
     White data below ``rounding`` are what is left of terms that cancel, and have no wavenumber.
     """
+    if c.scattered:
+        p = c.sample(SCATTERED, sampler)[0]
+        side = torch.zeros(len(p)) if problem.sides is None else problem.sides.of(p.coordinates)
+        some = [p[side == k] for k in side.unique()]
+        each = [of_points(q.coordinates, torch.nan_to_num(at_zero(problem, c, [q]), 0.0, 0.0, 0.0)) for q in some]
+        return {axis: max(k) for axis, k in zip(p.axes, zip(*each, strict=True), strict=True) if max(k) > 0}
     highest = {}
     for axis, (low, high) in problem.domain.bounds.items():
         start = c.sample(LINES, sampler)
@@ -155,7 +187,7 @@ def _spectrum(problem: Problem, c: Constraint, sampler: Sampler, rounding: list[
         coordinates[:, column] = line.repeat(len(p))
         outward = None if p.outward is None else p.outward.repeat_interleave(LINE, dim=0)
         try:
-            data = _at_zero(problem, c, [Points(p.axes, coordinates, outward)]).reshape(len(p), LINE, -1)
+            data = at_zero(problem, c, [Points(p.axes, coordinates, outward)]).reshape(len(p), LINE, -1)
         except ProblemError:
             continue  # A line leaves the set that the data are given on.
         data = torch.nan_to_num(data, 0.0, 0.0, 0.0)
@@ -204,7 +236,7 @@ def _size(block: Linearization, wavenumber: dict[str, float]) -> float:
 
 def _data(problem: Problem, c: Constraint, sampler: Sampler) -> list[float]:
     """The root mean square of a constraint's sources or data, a part each."""
-    return [math.sqrt(float(c.square(part))) for part in _at_zero(problem, c, c.sample(500, sampler)).T]
+    return [math.sqrt(float(c.square(part))) for part in at_zero(problem, c, c.sample(500, sampler)).T]
 
 
 def _proportional(block: Linearization, answer: float, data: float) -> bool:

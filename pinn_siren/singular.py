@@ -131,7 +131,8 @@ class CornerSiren(Siren):
 
     ``corners``: those of corners, ``holes``: the multipoles of round holes, after them, in the coordinates
     ``stretch x`` that look the same in all directions. They stay as they are; their coefficients, the first columns of
-    the last layer, are trained with it and start at zero (Fox, Henrici and Moler 1967, doi:10.1137/0704008). Raises
+    the last layer, are trained with it and start at zero (Fox, Henrici and Moler 1967, doi:10.1137/0704008).
+    ``series``: fields that are made of multipoles alone. Raises
     ``UsageError`` for other than two inputs.
     """
 
@@ -149,6 +150,7 @@ class CornerSiren(Siren):
         corners: Sequence[Singular | Sequence[float]] = (),
         holes: Sequence[Multipoles | Sequence[float]] = (),
         stretch: Sequence[float] = (1.0, 1.0),
+        series: Sequence[int] = (),
         dtype: torch.dtype | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -157,6 +159,7 @@ class CornerSiren(Siren):
             raise UsageError(f"CornerSiren needs two inputs, the plane's coordinates; got {inputs=}, {stretch=}.")
         self.corners = tuple(c if isinstance(c, Singular) else Singular(*c) for c in corners)  # type: ignore[arg-type]
         self.holes = tuple(h if isinstance(h, Multipoles) else Multipoles(*h) for h in holes)  # type: ignore[arg-type]
+        self.series = tuple(series)
         self.register_buffer("stretch", torch.tensor(stretch, dtype=dtype))
         rows = [[float(v) for v in astuple(c)] for c in self.corners]
         self.register_buffer("terms", torch.tensor(rows, dtype=dtype).reshape(-1, 10).T)
@@ -173,7 +176,7 @@ class CornerSiren(Siren):
         """A new network of another width with the same corners and holes."""
         return CornerSiren(
             self.inputs, self.outputs, width, self.depth, self.omegas, corners=self.corners, holes=self.holes,
-            stretch=self.stretch.tolist(), dtype=self.stretch.dtype, generator=generator,
+            stretch=self.stretch.tolist(), series=self.series, dtype=self.stretch.dtype, generator=generator,
         )  # fmt: skip
 
     def forward(self, x: Any) -> Any:
@@ -247,7 +250,7 @@ class CornerSiren(Siren):
         """What rebuilds this network: the arguments of the constructor."""
         more = {
             "corners": [list(astuple(c)) for c in self.corners], "holes": [list(astuple(h)) for h in self.holes],
-            "stretch": self.stretch.tolist(),
+            "stretch": self.stretch.tolist(), "series": list(self.series),
         }  # fmt: skip
         return super().configuration() | {"network": "corner siren"} | more
 

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from .errors import UsageError
 from .jet import Jet, make_plan
 from .points import Points
+from .spill import release, zeros
 
 CHUNK = 2**23
 """Numbers of the features' jets that are held at once."""
+READ = 64
+"""Rows of weights in a file that are read before their memory is given back: of each the system reads 64 KiB."""
 
 
 class Slabwork(nn.Module):
@@ -25,6 +28,9 @@ class Slabwork(nn.Module):
     axis; ends belong to the cell above them, points outside to the nearest. The hidden layer, ``waves`` ``(width, d)``
     and ``phases`` ``(width,)``, is the same in all cells: each is a SIREN of one hidden layer. ``weight``
     ``(stored, width)``: of the cells where the field is not silent; ``row`` ``(cells,)`` says which, -1 where none.
+    ``clock``: which axis is the time, where cells are of several widths or waves of several speeds: then h is that of
+    the cell over ``extent`` ``(stored, d)``, and of the time z is -1 at the cell's start.
+    Weights that outgrow memory lie in a file (``spill``), and evaluation gives back what it read of them.
 
     Raises ``UsageError`` for ends that do not ascend, or sizes that are not positive.
     """
@@ -32,9 +38,17 @@ class Slabwork(nn.Module):
     waves: Tensor
     phases: Tensor
     row: Tensor
+    extent: Tensor
 
     def __init__(
-        self, breaks: Sequence[Sequence[float]], width: int, stored: int, *, dtype: torch.dtype | None = None
+        self,
+        breaks: Sequence[Sequence[float]],
+        width: int,
+        stored: int,
+        *,
+        clock: int | None = None,
+        weight: Tensor | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         ends = [torch.as_tensor(line, dtype=torch.float64) for line in breaks]
@@ -48,7 +62,10 @@ class Slabwork(nn.Module):
         self.register_buffer("waves", torch.zeros(width, len(ends), dtype=dtype))
         self.register_buffer("phases", torch.zeros(width, dtype=dtype))
         self.register_buffer("row", torch.full((math.prod(len(line) - 1 for line in ends),), -1))
-        self.weight = nn.Parameter(torch.zeros(stored, width, dtype=dtype))
+        self.clock = clock
+        if clock is not None:
+            self.register_buffer("extent", torch.ones(stored, len(ends), dtype=dtype))
+        self.weight = nn.Parameter(zeros(stored, width, self.waves.dtype) if weight is None else weight)
 
     @property
     def lines(self) -> tuple[Tensor, ...]:
@@ -83,15 +100,20 @@ class Slabwork(nn.Module):
         order = order[row[order] >= 0]
         most = max(1, CHUNK // (len(x.channels) * self.width))
         for some in order.split(most) if len(order) else ():
-            local = Jet(self._local(x.channels[:, some], cell[some]), x.plan, x.points)
+            local = Jet(self._local(x.channels[:, some], cell[some], row[some]), x.plan, x.points)
             functions: Any = torch.sin(local._linear(self.waves, self.phases))  # type: ignore[arg-type]
             numbers, counts = torch.unique_consecutive(row[some], return_counts=True)
             parts = functions.channels.split(counts.tolist(), dim=1)
-            made = [part @ self.weight[number][:, None] for part, number in zip(parts, numbers.tolist(), strict=True)]
+            made = []
+            for part, number in zip(parts, numbers.tolist(), strict=True):
+                made.append(part @ self.weight[number][:, None])
+                if len(made) % READ == 0:
+                    release(self.weight)
             out = out.index_copy(1, some, torch.cat(made, dim=1))
+            release(self.weight)
         return Jet(out, x.plan, x.points)
 
-    def _local(self, channels: Tensor, cell: Tensor) -> Tensor:
+    def _local(self, channels: Tensor, cell: Tensor, row: Tensor) -> Tensor:
         """Coordinates in each point's cell: its derivatives are those of a linear map."""
         center, half = [], []
         for line in reversed(self.lines):
@@ -99,6 +121,11 @@ class Slabwork(nn.Module):
             center.append((line[which] + line[which + 1]) / 2)
             half.append((line[which + 1] - line[which]) / 2)
         middle, halves = (torch.stack(columns[::-1], dim=1) for columns in (center, half))
+        if self.clock is not None:
+            wide = halves / self.extent[row]
+            shift = torch.zeros_like(wide)
+            shift[:, self.clock] = (wide - halves)[:, self.clock]
+            middle, halves = middle + shift, wide
         return torch.cat([channels[:1] - middle, channels[1:]]) / halves
 
     def configuration(self) -> dict[str, Any]:
@@ -108,6 +135,7 @@ class Slabwork(nn.Module):
             "breaks": [line.tolist() for line in self.lines],
             "width": self.width,
             "stored": self.stored,
+            **({} if self.clock is None else {"clock": self.clock}),
         }
 
 

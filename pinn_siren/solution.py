@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from dataclasses import fields as fields_of
 from functools import cached_property
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .ansatz.hard import HardConditions
+from .conditions import own
 from .described import Shape, ansatz_of, network_of
 from .equations import PointSources, SurfaceFactor, SurfaceStart
 from .errors import StorageError, UsageError
@@ -32,6 +33,7 @@ from .precision import ieee
 from .problem import Problem
 from .provenance import Provenance, environment
 from .siren import count_parameters
+from .spill import in_file
 from .storage import StoredSolution, make_folder, read_solution, write_reference, write_solution, write_text
 from .validation import Examination, Report, examine
 
@@ -79,7 +81,8 @@ class Solution:
         """The unknown fields with derivatives: ``solution.jet(points, ["x", "laplacian"]).x``, tensors of ``(n,)``.
 
         Without ``derivatives`` all up to the second order are carried. A single field comes as one jet, several as a
-        tuple; an eikonal problem with several sources has one travel time each.
+        tuple; an eikonal problem with several sources has one travel time each. Where interfaces cut the domain, it is
+        that of the side which each point is on.
         """
         p = self._points(points)
         axes = p.axes
@@ -87,6 +90,8 @@ class Solution:
         with torch.no_grad():
             asked = frozenset(derivatives or every) - {"value"}
             jets = self.model.fields_at(p, make_plan(axes, asked))
+            sides = self.shape.sides
+            jets = jets if sides is None else own(jets, sides.of(p.coordinates), len(sides))
         return jets[0] if len(jets) == 1 else jets
 
     @cached_property
@@ -117,7 +122,7 @@ class Solution:
     @torch.no_grad()
     def _evaluate(self, p: Points) -> tuple[Tensor, int]:
         """``(n, outputs)``, NaN outside the domain, and how many points lie there."""
-        values = torch.cat([self._observe(self.model(part)) for part in _chunks(p)])
+        values = torch.cat([self._observe(self.model(part), part) for part in _chunks(p)])
         outside = ~self.shape.domain.contains(p.coordinates)
         values[outside] = values.new_tensor(complex(torch.nan, torch.nan) if values.is_complex() else torch.nan)
         return values, int(outside.sum())
@@ -136,13 +141,15 @@ class Solution:
         attributes["unknowns"] = json.dumps(attributes["unknowns"]) if attributes["unknowns"] else None
         stored = StoredSolution(
             coordinates=dict(found.grid.coordinates),
-            fields=found.fields,
+            fields=found.fields | self._unknown_fields(found.grid.coordinates, found.fields[self.shape.outputs[0]]),
             network={name: w.detach().cpu().numpy() for name, w in self.model.state_dict().items()},
             network_configuration=self.configuration(),
             history={name: np.asarray(column) for name, column in self.history.items()},
             attributes={k: int(v) if isinstance(v, bool) else v for k, v in attributes.items() if v is not None},
             title=f"{self.report.problem} solved with a network ({type(self.model.network).__name__})",
             weights=found.grid.weights,
+            units=self._units(found.fields),
+            positive=dict.fromkeys(self.problem.downward, "down") if self.problem is not None else {},
         )
         write_solution(folder / "solution.h5", stored)
         if found.reference is not None:
@@ -162,6 +169,15 @@ class Solution:
                 f"network={name}(...)). Kept whole are {_KEPT}.",
                 stacklevel=2,
             )
+
+    def _units(self, fields: Iterable[str]) -> dict[str, str]:
+        """Of the axes and of stored fields: those of ``u`` are those of ``u_reference``, ``u_exact`` and ``error``."""
+        stated = dict(self.problem.units) if self.problem is not None else {}
+        outputs = [name for name in self.shape.outputs if name in stated]
+        for name in fields:
+            alone = name == "error" and len(self.shape.outputs) == 1
+            stated.update((name, stated[out]) for out in outputs if alone or name.startswith(f"{out}_"))
+        return stated
 
     @classmethod
     def load(cls, folder: str | Path, *, ansatz: Any = None, network: nn.Module | None = None) -> Solution:
@@ -197,7 +213,7 @@ class Solution:
         """Rebuild what ``configuration`` described. Raises ``StorageError`` where a part is missing."""
         described = json.loads(text)
         shape = Shape.from_configuration(described)
-        weights = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+        weights = {name: torch.from_numpy(v if in_file(v) else np.array(v)) for name, v in state.items()}
         dtype = weights["center"].dtype
         own = network is not None
         network = network_of(described["network"], dtype) if network is None else network.to(dtype)
@@ -207,7 +223,8 @@ class Solution:
             described["periods"], Unknowns.from_configuration(described.get("unknowns", {}), shape.domain, dtype),
         )  # fmt: skip
         try:
-            model.load_state_dict(weights)
+            # What lies in a file stays there.
+            model.load_state_dict(weights, assign=any(in_file(v) for v in state.values()))
         except RuntimeError as error:
             if not own:
                 raise
@@ -248,6 +265,22 @@ class Solution:
             for name in found.stated
         }
 
+    def _unknown_fields(
+        self, coordinates: dict[str, NDArray[np.float64]], like: NDArray[Any]
+    ) -> dict[str, NDArray[Any]]:
+        """The unknown fields on a grid, by names that no output has; NaN where an output is."""
+        mesh = np.meshgrid(*coordinates.values(), indexing="ij")
+        nodes = np.stack([m.ravel() for m in mesh], axis=1)
+        networks = {} if self.model.unknowns is None else dict(self.model.unknowns.networks)
+        found = {}
+        for name in networks:
+            values = self.unknowns[name](nodes).reshape(mesh[0].shape)
+            called = name.replace(" ", "_")
+            found[called if called not in self.shape.outputs else f"unknown_{called}"] = np.where(
+                np.isnan(like), np.nan, values
+            )
+        return found
+
     def _field(self, name: str) -> Callable[[Any], Any]:
         """An unknown field as a function of points, like the solution itself."""
         assert self.model.unknowns is not None
@@ -272,7 +305,9 @@ class Solution:
         s = self.shape
         return f"Solution({s.name}, {', '.join(s.outputs)} on {s.domain}, {self.provenance.method})"
 
-    def _observe(self, values: Tensor) -> Tensor:
+    def _observe(self, values: Tensor, p: Points) -> Tensor:
+        if self.shape.sides is not None:
+            return self.shape.sides.pick(values, p.coordinates)
         if self.problem is not None:
             return self.problem.observe(values)
         return values.min(dim=1, keepdim=True).values if self.shape.earliest else values[:, : len(self.shape.outputs)]

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from .adjoint import Adjoint, NotReducedError
 from .ansatz.derive import Choice
 from .balance import BalanceName
+from .check import StatementWarning
+from .concentration import concentrations
 from .errors import ResidualError, UsageError, expect_positive
 from .frozen import find_frozen
 from .inversion import Inversion
 from .optimizers import GaussNewton, LongWaves
 from .patches import Decomposition, Patches
-from .plan import PATCHED, SEARCH_SECONDS, TRAINED, TRAINING, make_stages, precision, squares_alone
+from .plan import (
+    INVERSE,
+    PATCHED,
+    SEARCH_SECONDS,
+    TRAINED,
+    TRAINING,
+    make_stages,
+    precision,
+    sharpened,
+    squares_alone,
+)
 from .precision import ieee
 from .problem import Problem
 from .resampling import ResamplingName
@@ -52,9 +67,9 @@ def solve(
 ) -> Solution:
     """Solve a problem with a network, a ``Siren`` unless given.
 
-    ``method``: ``"auto"``, ``"least-squares"``, ``"patches"``, ``"chebyshev"``, ``"gauss-newton"``, ``"lbfgs"`` or
-    ``"adam"`` (``plan.make_stages``); ``patches``: the rectangles that a box is cut into to begin with, and their
-    basis, instead of those that are chosen;
+    ``method``: ``"auto"``, ``"least-squares"``, ``"patches"``, ``"chebyshev"``, ``"gauss-newton"``, ``"lbfgs"``,
+    ``"adam"`` or ``"adjoint"`` (``plan.make_stages``); ``patches``: the rectangles that a box is cut into to begin
+    with, and their basis, instead of those that are chosen;
     ``tolerance``: the relative L2 error to aim at, judged by the residuals at fresh points; ``budget``: seconds, none
     unless given; ``steps``: of the last stage at most; ``dtype``: float64, and float32 for a fit of very many values,
     unless given;
@@ -92,18 +107,24 @@ def solve(
             "least-squares takes its own network, points and form of conditions, in float64: leave out network=, "
             "points=, steps=, dtype=, conditions= and the training options, or use another method."
         )
-    trainer = Trainer(
-        problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
+    make = partial(
+        Trainer, problem, network, device=device, dtype=dtype, seed=seed, points=points, conditions=conditions,
         progress=progress, checkpoint=None if checkpoint is None else Path(checkpoint),
         balance=balance, causal=causal, resampling=resampling, folded=second_order, watch=watch,
         compile=compile,
     )  # fmt: skip
+    # Frozen features take points of their own.
+    trainer = make(narrow=not plan.frozen)
     found: Features | None = None
     fields = [] if trainer.unknowns is None else list(trainer.unknowns.networks)
-    if fields and not plan.stages:
+    if method in INVERSE and not fields:
+        raise UsageError("adjoint finds unknown fields, and the problem has none: leave out method=.")
+    if fields and not plan.stages and method not in INVERSE:
         raise UsageError(
             f"least-squares finds unknown numbers, and {', '.join(fields)} is an unknown field: use another method."
         )
+    if fields and plan.frozen and (solution := _eliminated(trainer, tolerance, budget, started, method in INVERSE)):
+        return solution
     if plan.frozen and not fields:
         whole = math.inf if budget is None else budget
         limit = min(whole / 6, SEARCH_SECONDS) if plan.stages else whole
@@ -123,7 +144,16 @@ def solve(
         trainer.adopt(found)
         return trainer.solution(tolerance=tolerance)
     shallow: Trainer | None = None
-    if method == "gauss-newton" and steps is None and not training and trainer.unknowns is None and not signal:
+    if plan.frozen and trainer.unknowns is None and concentrations(problem, trainer.scales):
+        searched, trainer = trainer.seconds, make()
+        trainer.seconds += searched
+    narrow = list(trainer.objective.narrow.values())
+    if narrow:
+        # Of the rest of the problem, the shortest length.
+        widest = 1 / max(k * trainer.scales.half_width[a] for a, k in trainer.scales.wavenumber.items())
+        plan = sharpened(plan, narrow[0].blurs(widest))
+    waves = not narrow and trainer.unknowns is None and not signal and not training
+    if waves and method == "gauss-newton" and steps is None:
         shallow = train_shallow(problem, tolerance, budget, seed, device, progress, watch)
         if waves_suffice(shallow, tolerance):
             return shallow.solution(tolerance=tolerance)
@@ -142,6 +172,32 @@ def solve(
         if rival < outcome.estimate:
             trainer.adopt(found)
     return trainer.solution(tolerance=tolerance)
+
+
+def _eliminated(
+    trainer: Trainer, tolerance: float, budget: float | None, started: float, alone: bool
+) -> Solution | None:
+    """Unknown fields by adjoint states, then the fields of the equation with them; None where that does not cover the
+    problem. Raises ``UsageError`` there where no other method is meant."""
+    deadline = math.inf if budget is None else started + budget
+    try:
+        found = trainer.ranks.once(lambda: Adjoint(trainer.problem, trainer.seed, deadline).run())
+    except NotReducedError as error:
+        if alone:
+            raise UsageError(f"adjoint does not cover this problem. {error}") from None
+        return None
+    trainer.seconds += found.seconds
+    trainer.determined(found.state)
+    with warnings.catch_warnings():
+        # What may be a mistake in the statement was said.
+        warnings.simplefilter("ignore", StatementWarning)
+        forward = trainer.forward()
+    fields = find_frozen(forward, tolerance, deadline, None)
+    trainer.seconds += forward.seconds
+    trainer.scales = forward.scales
+    end = "interrupted" if found.end == "interrupted" else fields.end
+    trainer.adopt(replace(fields, end=end, reason=f"{found.reason}; {fields.reason}", history=found.history))
+    return trainer.solution(tolerance=tolerance, method=f"Adjoint {found.steps} + LeastSquares {fields.attempts}")
 
 
 def _wanted(method: str, patches: Patches | Decomposition | None) -> Patches | None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +46,8 @@ class StoredSolution:
     ``history``: columns of equal length: ``step``, ``seconds``, ``loss``, and one a term of the loss.
     ``weights``: the nodes' quadrature weights, where the domain is no box.
     ``attributes``: plain values of the caller's; ``title``, and ``units`` ("1" is nondimensional) and ``long_names`` by
-    the name of a coordinate or field: those left out are filled in on writing.
+    the name of a coordinate or field: those left out are filled in on writing. ``positive``: ``"down"`` by the name of
+    a coordinate that grows downward.
     """
 
     coordinates: dict[str, NDArray[Any]]
@@ -57,6 +59,7 @@ class StoredSolution:
     title: str
     units: dict[str, str] = field(default_factory=dict)
     long_names: dict[str, str] = field(default_factory=dict)
+    positive: dict[str, str] = field(default_factory=dict)
     weights: NDArray[Any] | None = None
 
 
@@ -149,7 +152,9 @@ def write_solution(path: str | Path, stored: StoredSolution) -> None:
     _refuse_reserved(stored.coordinates, stored.fields)
     with _creating(path) as file:
         _write_root(file, "solution", tuple(stored.coordinates), stored.attributes, stored.title)
-        netcdf.write_grid(file, stored.coordinates, stored.fields, stored.units, stored.long_names, stored.weights)
+        netcdf.write_grid(
+            file, stored.coordinates, stored.fields, stored.units, stored.long_names, stored.weights, stored.positive
+        )
         network = file.create_group("network", track_order=True)
         netcdf.write_attributes(network, {"configuration": stored.network_configuration})
         netcdf.write_arrays(network, stored.network)
@@ -171,6 +176,7 @@ def read_solution(path: str | Path) -> StoredSolution:
             title=str(file.attrs["title"]),
             units=netcdf.read_labels(file, "units"),
             long_names=netcdf.read_labels(file, "long_name"),
+            positive=netcdf.read_labels(file, "positive"),
             weights=weights,
         )
 
@@ -262,13 +268,41 @@ def _refuse_reserved(coordinates: Mapping[str, Any], fields: Mapping[str, Any]) 
 
 @contextmanager
 def _creating(path: str | Path) -> Iterator[h5py.File]:
-    # Built in memory, because the HDF5 library crashes where a disk is full.
-    with h5py.File("memory", "w", track_order=True, driver="core", backing_store=False) as file:
-        yield file
-        file.flush()
-        image = file.id.get_file_image()
-    with replacing(path) as temporary:
-        temporary.write_bytes(image)
+    with replacing(path) as temporary, _Sink(temporary, "w+") as sink:
+        with h5py.File(sink, "w", track_order=True) as file:
+            yield file
+        if sink.error is not None:
+            raise sink.error
+
+
+class _Sink(FileIO):
+    """A file for the HDF5 library, which crashes where writing fails: the first error is kept here, to raise later."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """All of it, or nothing once there was an error."""
+        left = memoryview(data).cast("B")
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """The file's size, as far as the disk goes."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def readinto(self, data: Any) -> int:
+        """What was written, and zeros where that failed."""
+        count = super().readinto(data) or 0
+        data[count:] = bytes(len(data) - count)
+        return len(data)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .ansatz.derive import BuiltIn, Choice, choose, held
 from .balance import BalanceName, make_balance
@@ -22,7 +22,8 @@ from .causal import make_causal
 from .check import StatementWarning, check, resolution
 from .checkpoint import read_checkpoint, write_checkpoint
 from .compiled import Compiled
-from .confidence import confidence
+from .concentration import concentrations
+from .confidence import confidence, misfits
 from .domains import Sampler, Scheme
 from .errors import ResidualError, UsageError, expect_whole
 from .estimate import Estimate
@@ -45,6 +46,8 @@ from .system import System
 from .unknowns import certain
 
 BOUNDARY_SHARE = 0.25
+MEASURED = 2**20
+"""Measured values that are looked at where a search did not see them."""
 Watch = Callable[[float, Model], None]
 Features = Found | FoundPatches | FoundSlabs | FoundOutgoing
 """What a search for frozen features found."""
@@ -72,7 +75,8 @@ class Trainer:
     ``folded``: a smaller default network for Gauss-Newton to begin with, its frequencies in the weights and omega 1, so
     that the damping sees all layers alike. ``compile``: run the loss and its gradient as compiled graphs, replayed
     whole on CUDA; each number of points is compiled once, which takes seconds to a minute, and where it is impossible,
-    one line says why.
+    one line says why. ``narrow``: draw more points around narrow sources and initial data, with weights
+    (``concentration.Concentration``).
 
     Raises ``ProblemError`` for a wrong statement or a function in the network that jets do not know, ``UsageError`` for
     arguments that cannot be; warns where the highest derivatives asked for vanish in all of the network, as ReLU's do.
@@ -94,6 +98,7 @@ class Trainer:
     watch: Watch | None = None
     folded: bool = False
     compile: bool = False
+    narrow: bool = True
     outcomes: list[tuple[Stage, Outcome]] = field(default_factory=list, init=False)
     history: dict[str, list[float]] = field(default_factory=dict, init=False)
     seconds: float = field(default=0.0, init=False)
@@ -115,8 +120,14 @@ class Trainer:
         first: Problem = self.problem if self.unknowns is None else self.unknowns.problem
         firm: Problem = self.problem if self.unknowns is None else certain(self.problem)
         self.scales = measure_scales(first)
+        narrow = concentrations(first, self.scales) if self.narrow else {}
+        if narrow:
+            placed = {name: one.placed for name, one in narrow.items()}
+            self.scales = measure_scales(first, placed=placed, narrowest=self.scales.wavenumber)
         built = choose(firm, self.scales, self.conditions, own_network=self.network is not None)
         system = System(first, held(first, built), self.ranks)
+        narrow = {c.name: narrow[c.name] for c in system.constraints if c.name in narrow}
+        system.constraints = [narrow[c.name].placed(c) if c.name in narrow else c for c in system.constraints]
         balance = make_balance(self.balance, [c.name for c in system.constraints])
         model = build_model(
             first, self.scales, self.network, self.dtype, self.seed, built, self.unknowns, self.folded
@@ -131,7 +142,9 @@ class Trainer:
         if self.points is not None:
             self._warn_of_points(4)
         compiled = Compiled() if self.compile else None
-        self.objective = Objective(system, model, counts, self.scales, sampler, balance, causal, resampling, compiled)
+        self.objective = Objective(
+            system, model, counts, self.scales, sampler, balance, causal, resampling, compiled, narrow
+        )
         self._probe(system, model)
         if self.unknowns is not None:
             expect_seen(system, model, sampler)
@@ -229,12 +242,23 @@ class Trainer:
         self.outcomes.append((stage, outcome))
         return outcome
 
+    def determined(self, state: dict[str, Tensor]) -> None:
+        """Take the weights of unknown fields that were found from data."""
+        assert self.unknowns is not None
+        self.unknowns.load_state_dict(state)
+
+    def forward(self) -> Trainer:
+        """A trainer of the problem at its unknowns' present values, without the data that they are found from."""
+        assert self.unknowns is not None
+        problem = forward(self.problem, self.unknowns.values())
+        return Trainer(problem, device=self.device, dtype=self.dtype, seed=self.seed, progress=False)
+
     def adopt(self, found: Features) -> None:
         """Take the features that a search found, with all conditions in the residual, for the solution."""
         if isinstance(found, Found):
             self._adopted = found
             self.scales = found.scales or self.scales
-        if isinstance(found, Found) and self.unknowns is not None:
+        if isinstance(found, Found) and self.unknowns is not None and found.unknowns:
             self.unknowns.load_state_dict(found.unknowns)
         self.objective = self._objective_of(found)
         self.outcomes.append((LeastSquares(), Outcome(found.end, found.reason, found.attempts, found.estimate)))
@@ -248,7 +272,9 @@ class Trainer:
         sampler, problem = self.objective.sampler, self.objective.system.problem
         built = BuiltIn(problem.ansatz)
         model = build_model(problem, self.scales, found.network, self.dtype, self.seed, built, self.unknowns)
-        return Objective(System(problem), model.to(sampler.device), found.points, self.scales, sampler)
+        system = System(problem)
+        points = {c.name: found.points.get(c.name, MEASURED) for c in system.constraints}
+        return Objective(system, model.to(sampler.device), points, self.scales, sampler)
 
     def _numbers(self) -> dict[str, Estimate]:
         """The unknown numbers, with what the data say of them: of a search's features, or of the trained fields."""
@@ -256,6 +282,18 @@ class Trainer:
             return {}
         adopted = self._adopted is not None and self._adopted.network is self.model.network
         return self._adopted.numbers if adopted else confidence(self.objective)  # type: ignore[union-attr]
+
+    @torch.no_grad()
+    def _data_misfit(self) -> float | None:
+        """The root mean square of what the fields leave of measured values, in units of their noise where all state it;
+        None of other problems."""
+        measured = [c for c in self.objective.system.constraints if c.measured]
+        noise = {c.name: c.noise for c in measured if c.noise is not None}
+        if self.unknowns is None or not measured or len(noise) < len(measured):
+            return None
+        points = {c.name: c.sample(2**62, self.objective.sampler) for c in measured}
+        left = misfits(self.objective.system, self.model, points)
+        return float(torch.cat([left[name] / size for name, size in noise.items()]).square().mean().sqrt())
 
     def _record(self, elapsed: float) -> None:
         """Add a row to the history's columns."""
@@ -338,7 +376,7 @@ class Trainer:
         """What was reached so far, with how it was reached."""
         problem = self.problem if self.unknowns is None else forward(self.problem, self.unknowns.values())
         if problem.free_constant:
-            zero_mean(self.model, problem.domain)
+            zero_mean(self.model, problem)
         stages = [f"{s.name} {o.steps}" for s, o in self.outcomes]
         provenance = Provenance(
             method=method or ", ".join([" + ".join(stages) or "untrained", *self._options()]),
@@ -354,6 +392,7 @@ class Trainer:
             interrupted=any(o.end == "interrupted" for _, o in self.outcomes),
             unknowns={name: number.plain() for name, number in self._numbers().items()},
             products=PRODUCTS,
+            data_misfit=self._data_misfit(),
         )
         return Solution(problem, self.model, provenance, {k: list(v) for k, v in self.history.items()})
 

@@ -91,6 +91,7 @@ class Report:
     metrics: dict[str, float] = field(default_factory=dict)
     unknowns: dict[str, Any] = field(default_factory=dict)
     products: str = ""
+    data_misfit: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report's fields by name."""
@@ -132,6 +133,8 @@ class Report:
         if self.objection is not None:
             rows.append(("objection", self.objection))
         rows += [(f"unknown {name}", shown(found)) for name, found in self.unknowns.items()]
+        if self.data_misfit is not None:
+            rows.append(("misfit of the data, of their noise", f"{self.data_misfit:.3g}"))
         rows += [(name, f"{value:.4g}") for name, value in self.metrics.items()]
         rows.append(("estimated error, from residuals", f"{self.estimate:.1e}"))
         dtype = f"{self.dtype} ({self.products})" if self.products else self.dtype

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from .discrepancy import Evaluated, descend
 from .domains import Box
 from .errors import UsageError
 from .parameters import FieldNetwork, bounded
 from .points import Points
 from .reference.survey import Complex, Real, Survey
 from .unknowns import Bounds, UnknownField
-
-DAMPING, RAISED, LOWERED = 1.0, 4.0, 3.0
-TRIES = 8
 
 
 class Medium(ABC):
@@ -109,51 +107,43 @@ class GridMedium(Medium):
 
 @dataclass(frozen=True, eq=False)
 class Inverted:
-    """The speeds found ``(N,)``, the mean squared misfit in units of the noise after every step, the waves solved."""
+    """The speeds found ``(N,)``, the mean squared misfit in units of the noise after every step, the waves solved, and
+    the medium's parameters."""
 
     speed: Real
     misfits: list[float]
     solves: int
+    parameters: Real
 
 
-def invert(survey: Survey, data: Complex, noise: float, medium: Medium, steps: int = 40) -> Inverted:
-    """Fit ``(R, S)`` data to their noise: damped Gauss-Newton, ended where the mean squared misfit is 1.
+def invert(
+    survey: Survey, data: Complex, noise: float, medium: Medium, steps: int = 40, aim: float = 1.0,
+    most: int | None = None, start: Inverted | None = None,
+) -> Inverted:  # fmt: skip
+    """Fit ``(R, S)`` data to their noise by ``discrepancy.descend``, ended where the mean squared misfit is ``aim`` or
+    after ``most`` waves; ``start``: an inversion that it goes on from, whose waves count.
 
-    ``noise``: the standard deviation of real and imaginary parts, the solver's own error included. A step solves
-    ``min |r - J d|^2 + damping tr(J J^T) / n |d|^2``, in the data's space. Ending at the noise keeps what data do not
-    determine near the start (Morozov's discrepancy principle). Raises ``UsageError`` for other shapes.
+    ``noise``: the standard deviation of real and imaginary parts, the solver's own error included. Raises
+    ``UsageError`` for other shapes.
     """
     shape = (len(survey.receivers), len(survey.sources))
     if data.shape != shape or not np.isfinite(data).all() or not noise > 0:
         raise UsageError(f"data must be {shape} finite numbers with a positive noise, got {data.shape} and {noise}.")
-    parameters, damping, solves = np.zeros(medium.size), DAMPING, 1
-    speed = medium.speed(parameters)
-    came, slopes = survey.linearized(speed**-2)
-    left = _real(data - came) / noise
-    misfits = [float(np.mean(left**2))]
-    for _ in range(steps):
-        if misfits[-1] <= 1:
-            break
-        by_speed = _real(slopes) * (-2 * speed**-3) / noise
-        jacobian = by_speed @ medium.slopes(parameters)
-        gram = jacobian @ jacobian.T
-        for _ in range(TRIES):
-            shift = damping * np.trace(gram) / len(gram) * np.eye(len(gram))
-            tried = parameters + jacobian.T @ np.linalg.solve(gram + shift, left)
-            tried_speed = medium.speed(tried)
-            came = survey.data(tried_speed**-2)
-            solves += 1
-            there = float(np.mean((_real(data - came) / noise) ** 2))
-            if there < misfits[-1]:
-                break
-            damping *= RAISED
-        else:
-            break
-        parameters, speed, damping = tried, tried_speed, damping / LOWERED
-        came, slopes = survey.linearized(speed**-2)
-        left = _real(data - came) / noise
-        misfits.append(there)
-    return Inverted(medium.speed(parameters), misfits, solves)
+
+    def at(parameters: Real) -> Evaluated:
+        speed = medium.speed(parameters)
+        waves = survey.waves(speed**-2)
+
+        def slopes() -> Real:
+            return (_real(waves.slopes()) * (-2 * speed**-3) / noise) @ medium.slopes(parameters)
+
+        return Evaluated(_real(data - waves.data) / noise, slopes, np.zeros(0))
+
+    first, known, spent = (
+        (np.zeros(medium.size), [], 0) if start is None else (start.parameters, start.misfits, start.solves)
+    )
+    found = descend(at, first, steps, aim=aim, most=None if most is None else most - spent)
+    return Inverted(medium.speed(found.parameters), [*known, *found.misfits], spent + found.solves, found.parameters)
 
 
 def _real(rows: NDArray[np.complex128]) -> Real:

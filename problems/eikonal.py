@@ -24,4 +24,6 @@ problem = Eikonal(
     velocity=velocity,
     source=SOURCE,
     exact=travel_time,
+    units={"x": "km", "z": "km", "u": "s"},
+    downward=["z"],
 )

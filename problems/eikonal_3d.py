@@ -27,4 +27,6 @@ problem = Eikonal(
     velocity=velocity,
     source=SOURCE,
     exact=travel_time,
+    units={"x": "km", "y": "km", "z": "km", "u": "s"},
+    downward=["z"],
 )

@@ -78,4 +78,6 @@ def problem(table: str = str(OWN), smooth: float = 40.0, across: float = 600.0, 
         domain=Box(x=(0, across), z=(0, deep)),
         velocity=lambda p: speed(p.z),
         source=(0.0, 0.0),
+        units={"x": "km", "z": "km", "u": "s"},
+        downward=["z"],
     )

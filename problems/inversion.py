@@ -3,8 +3,9 @@
 laplacian u_s + (k / c)^2 u_s = -g_s for five sources at once, and one unknown speed c that all share, a second network;
 30 receivers read every u_s with noise. Wavenumber, sources, receivers and layers are those of the SIREN paper's
 inversion (Sitzmann et al. 2020, arXiv 2006.09661, and its code). What is hidden is a disc in which waves run twice as
-fast; the data are its exact series in cylinder functions. This is the paper's way, all fields networks: hours on a
-CPU. `benchmarks/inversion.py` finds c in seconds, its network trained through the adjoint states of a wave solver.
+fast; the data are its exact series in cylinder functions. `pinn-siren solve` eliminates the waves (`--method adjoint`)
+and takes minutes; `--method lbfgs` is the paper's way, all fields networks that are trained: hours on a CPU.
+`benchmarks/inversion.py` compares the network of c with classical grids.
 """
 
 import math

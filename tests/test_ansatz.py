@@ -244,6 +244,18 @@ def test_a_period_is_exact_in_value_and_slope():
         assert one == pytest.approx(other, rel=1e-9)
 
 
+def test_a_start_whose_slope_jumps_across_a_period_is_left_to_the_loss():
+    # x^2 cos(pi x) has slopes of 2 and -2 at the ends: built in, it would keep that kink for ever.
+    kinked, smooth_start = (
+        wave(Periodic("x"), Initial(start, rate=0), domain=Box(x=(-1, 1), t=(0, 1)))
+        for start in (lambda p: p.x**2 * torch.cos(torch.pi * p.x), lambda p: torch.cos(torch.pi * p.x))
+    )
+    built = derive(kinked, 1.0)
+    assert built.ansatz is None and built.periodic == ("x",)
+    assert held(kinked, built) == {"periodic x"}
+    assert held(smooth_start, derive(smooth_start, 1.0)) == {"periodic x", "initial", "initial rate"}
+
+
 @pytest.mark.parametrize("name", ["moving walls", "complex", "holes", "periodic", "shell"])
 def test_a_saved_solution_needs_no_function_of_the_statement(name, tmp_path):
     problem, _ = HELD[name]

@@ -28,7 +28,7 @@ from pinn_siren.comparison.snapshots import Snapshots
 from pinn_siren.comparison.tables import agreed, as_text, cells, spread
 from pinn_siren.comparison.yardstick import Best, Exact, Misfit, Unknown, best_reference, choose_yardstick
 from pinn_siren.errors import NoReferenceError, StorageError, UsageError
-from pinn_siren.plan import METHODS, PATCHED
+from pinn_siren.plan import INVERSE, METHODS, PATCHED
 from pinn_siren.reference import GridSolution
 from pinn_siren.scales import measure_scales
 from pinn_siren.siren import count_parameters
@@ -191,7 +191,7 @@ def tiny(folder=None, **changes):
 
 def test_every_method_beside_the_grids(tmp_path, capsys):
     found = tiny(tmp_path, progress=True)
-    usual = [method for method in METHODS[1:] if method not in PATCHED]
+    usual = [method for method in METHODS[1:] if method not in PATCHED + INVERSE]
     assert [run.method for run in found.runs] == [GRIDS, EXTRAPOLATED, *usual]
     table = {row[0]: row for row in found.table("{}*")[1:]}
     assert table["least-squares"][-1] == "certified" and table["adam"][-1] == "failed"

@@ -2,16 +2,19 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import xarray
 from scipy.integrate import quad
 
-from pinn_siren import Points
+from pinn_siren import Points, solve
 from pinn_siren.bandwidth import Search
 from pinn_siren.cli import main
+from pinn_siren.errors import ProblemError
 from pinn_siren.files import load_problem
 from pinn_siren.scales import measure_scales
 
@@ -87,3 +90,28 @@ def test_a_bad_table_is_one_message(tmp_path, capsys, lines, message):
 def test_no_table(tmp_path, capsys):
     assert main(["check", str(FILE), "--table", str(tmp_path / "none.txt")]) == 2
     assert "No table of depth and speed can be read from" in capsys.readouterr().err
+
+
+def test_depth_and_units_are_kept_with_a_solution(tmp_path):
+    problem = load_problem(FILE)(across=200.0, deep=100.0)
+    solution = solve(problem, points=300, steps=1, device="cpu", progress=False)
+    solution.save(tmp_path / "earth")
+    with xarray.open_dataset(tmp_path / "earth" / "solution.h5", engine="h5netcdf") as kept:
+        assert kept.z.attrs["positive"] == "down" and "positive" not in kept.x.attrs
+        units = [kept[name].attrs["units"] for name in ("x", "z", "u", "u_reference", "error")]
+    assert units == ["km", "km", "s", "s", "s"]
+
+
+WRONG = [
+    ({"units": {"y": "km"}}, r"units names 'y'; the axes and outputs are x, z, u"),
+    ({"units": "km"}, "units must be texts by name"),
+    ({"units": {"x": 1.0}}, "units must be texts by name"),
+    ({"downward": "z"}, r"downward must be a list of axes, as in \[\"z\"\]; got 'z'"),
+    ({"downward": ["u"]}, "downward names 'u'; the space axes are x, z"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), WRONG)
+def test_labels_of_what_is_not_there(fields, message):
+    with pytest.raises(ProblemError, match=message):
+        replace(load_problem(FILE)(), **fields)

@@ -24,6 +24,7 @@ REFERENCES = {
     "wave": ((1.9, 2.1), 2e-4),
     "wave_2d": ((1.9, 2.1), 4e-3),
     "poisson_disks": ((1.9, 2.1), 1e-4),
+    "inclusion": ((1.3, 2.6), 5e-5),
     "poisson_polygon": ((1.9, 2.1), 5e-5),
     "poisson_l": ((1.2, 1.5), 1e-3),
     "motz": ((0.8, 1.2), 2e-2),
@@ -40,7 +41,14 @@ SHORT = {"poisson": (60, (1e-5, 1e-2)), "eikonal": (60, (1e-6, 2e-3)), "allen_ca
 
 # Of these the shortest waves want more points than a short training has, or no network is trained: patches, slabs and
 # outgoing waves solve them, in other tests.
-UNTRAINED = {"eikonal_two_sources", "helmholtz_paper", "helmholtz_scattering", "wave_pulse", "wave_lens"}
+UNTRAINED = {
+    "eikonal_lens",
+    "eikonal_two_sources",
+    "helmholtz_paper",
+    "helmholtz_scattering",
+    "wave_pulse",
+    "wave_lens",
+}
 
 
 def _problem(path):

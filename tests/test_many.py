@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pinn_siren import Box, Dirichlet, Helmholtz, Poisson, Problem, Solution, Unknown, many, solve, solve_many
+from pinn_siren import PML, Box, Dirichlet, Helmholtz, Poisson, Problem, Solution, Unknown, many, solve, solve_many
 from pinn_siren.check import StatementWarning
 from pinn_siren.errors import ProblemError, UsageError
+from pinn_siren.patches import solver
 
 SQUARE = Box(x=(0, 1), y=(0, 1))
 GRID = np.stack(np.meshgrid(*[np.linspace(0.03, 0.97, 21)] * 2), axis=-1).reshape(-1, 2)
@@ -149,3 +150,29 @@ def test_what_may_be_a_mistake_is_said_once_with_the_numbers():
 def test_other_methods_are_said():
     with pytest.raises(UsageError, match="call solve for each problem"):
         solve_many([source(1)], method="adam")
+
+
+def test_many_sources_share_patches(monkeypatch, capsys):
+    """Ten sources, one wide and nine narrow, in an absorbing layer: the answers one by one, by few factorizations."""
+
+    def at(x, y, width):
+        def source(p):
+            return torch.exp(-((p.x - x) ** 2 + (p.y - y) ** 2) / (2 * width**2)) / width**2
+
+        return Helmholtz(domain=Box(x=(-1, 1), y=(-1, 1)), wavenumber=12.0, source=source, conditions=[PML(0.5)])
+
+    factored = []
+    locally = solver.solve_locally
+    monkeypatch.setattr(solver, "solve_locally", lambda *a: [factored.append(a[0].right.shape[2]), locally(*a)][1])
+    places = np.random.default_rng(3).uniform(-0.4, 0.4, (10, 2))
+    problems = [at(*place, 0.08 if i else 0.2) for i, place in enumerate(places)]
+    solutions = solve_many(problems, tolerance=1e-6)
+    assert "10 on shared patches, 0 one by one" in capsys.readouterr().err
+    # All at once, then those at most that had not met the tolerance.
+    assert factored[0] == 10 and len(factored) <= 2
+    inner = 0.9 * GRID - 0.45
+    for number in (0, 7):
+        alone = solve(problems[number], tolerance=1e-6, progress=False, device="cpu")
+        off = np.linalg.norm(solutions[number](inner) - alone(inner)) / np.linalg.norm(alone(inner))
+        assert off < solutions[number].provenance.estimate + alone.provenance.estimate <= 2e-6
+    assert len({s.provenance.estimate for s in solutions}) == 10

@@ -39,6 +39,7 @@ from pinn_siren.patches import (
 from pinn_siren.patches.choose import choose
 from pinn_siren.patches.classes import Symmetries, classify, seen
 from pinn_siren.patches.operator import read_operator
+from pinn_siren.patches.search import Search
 from pinn_siren.patches.square import reference_square, size_of
 from pinn_siren.patchwork import Patchwork
 from pinn_siren.points import Points
@@ -365,10 +366,11 @@ def test_one_search_serves_many_sources():
     scales = [measure_scales(problem) for problem in problems]
     found = search_patches_many(problems, scales, 1e-6, 3, time.perf_counter() + 60)
     p = points_of(Box(x=(-0.5, 0.5), y=(-0.5, 0.5)), 31)
-    for one, problem, scale in zip(found, problems, scales, strict=True):
-        # A classical basis on finer patches.
-        finer = one.decomposition.halved({a: range(len(e) - 1) for a, e in one.decomposition.breaks.items()})
-        truth = evaluate(solve_patches(problem, finer, "chebyshev 12"), problem, p)
+    # A classical basis of a high degree on the same patches.
+    finest = max((one.decomposition for one in found), key=lambda d: math.prod(d.shape))
+    classical = solve_patches(problems, finest, "chebyshev 20")
+    for number, (one, problem, scale) in enumerate(zip(found, problems, scales, strict=True)):
+        truth = evaluate(classical, problem, p, number)
         with torch.no_grad():
             parts = one.network(p.coordinates) * scale.amplitude
         error = distance(torch.complex(parts[:, 0], parts[:, 1]), truth)
@@ -395,6 +397,23 @@ def test_a_kink_between_the_ends_of_patches_is_told():
         for speed in (cone, smooth)
     }
     assert rough == {"cone": True, "smooth": False}
+
+
+def test_near_a_resonance_the_estimate_grows_with_it():
+    """Residuals are as small as elsewhere, and errors are thousands of times larger."""
+    near = math.pi * math.hypot(5, 4) + 1e-4
+    problem = Helmholtz(
+        domain=Box(x=(0, 1), y=(0, 1)), wavenumber=near, conditions=[Dirichlet(0)],
+        source=lambda p: torch.exp(-((p.x - 0.37) ** 2 + (p.y - 0.61) ** 2) / (2 * 0.08**2)),
+    )  # fmt: skip
+    scales = measure_scales(problem)
+    search = Search([problem], [scales], 1e-30, 3, 0.0)
+    attempt = search.attempt(Decomposition.uniform(problem.domain, 3), "S")
+    estimate, p = search.estimate(0), points_of(Box(x=(0, 1), y=(0, 1)))
+    truth = evaluate(solve_patches(problem, Decomposition.uniform(problem.domain, 4), "chebyshev 19"), problem, p)
+    assert attempt.solved.amplification > 1000
+    error = distance(evaluate(attempt.solved, problem, p), truth)
+    assert 10 * attempt.misfit(0) < error < estimate < 1000 * error
 
 
 class Heat(Problem):

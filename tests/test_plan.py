@@ -16,6 +16,7 @@ TABLE = [
     ("least-squares", None, False, True, [], "as asked"),
     ("patches", None, False, True, [], "sine features on patches"),
     ("chebyshev", None, False, True, [], "polynomials on patches"),
+    ("adjoint", None, False, True, [], "by adjoint states"),
     ("lbfgs", None, False, False, ["Adam 200", "LBFGS 6000"], "as asked"),
     ("lbfgs", 300, True, False, ["Adam 200", "LBFGS 300"], "as asked"),
     ("gauss-newton", None, False, False, ["GaussNewton 300"] * 5, "as asked"),

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from pinn_siren import plots
 from pinn_siren._panels import colour_map, differences, error_limits, limits, parts, slices
 from pinn_siren.errors import StorageError
-from pinn_siren.plots import draw, draw_reference
+from pinn_siren.plots import Labels, draw, draw_reference
 from pinn_siren.reference.grid import GridSolution, Reference
 from pinn_siren.storage import StoredSolution
 
@@ -199,3 +199,17 @@ def test_slices_say_where_they_lie() -> None:
 def test_parts_of_a_complex_field() -> None:
     named = dict(parts("u", np.array([3 - 4j])))
     assert {name: float(value[0]) for name, value in named.items()} == {"Re u": 3.0, "Im u": -4.0, "|u|": 5.0}
+
+
+def test_a_depth_grows_downward_and_axes_have_units(tmp_path: Path, figures: list[Figure]) -> None:
+    nodes = {"x": np.linspace(0, 4, 9), "z": np.linspace(0, 2, 5)}
+    level = GridSolution(nodes, {"u": np.hypot(*np.meshgrid(*nodes.values(), indexing="ij"))})
+    labels = Labels({"x": "km", "z": "km", "u": "s"}, ["z"])
+    draw_reference(tmp_path / "r.png", Reference("measured", (level,), 2.0, None, None, 0.1), "times", labels)
+    axes = next(a for a in figures[0].axes if a.get_images())
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x (km)", "z (km)")
+    assert axes.yaxis_inverted() and not axes.xaxis_inverted()
+    # The image itself is turned with its axis: the first node of z lies at z = 0.
+    left, right, low, high = axes.get_images()[0].get_extent()
+    assert low < high and left < right and axes.get_images()[0].origin == "lower"
+    assert "u (s)" in {a.get_ylabel() for a in figures[0].axes}

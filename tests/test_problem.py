@@ -56,7 +56,7 @@ def test_a_subclass_is_a_frozen_keyword_only_dataclass():
     problem = AllenCahn(domain=SQUARE, epsilon=0.1)
     assert dataclasses.is_dataclass(AllenCahn)
     names = [f.name for f in dataclasses.fields(AllenCahn)]
-    assert names == ["domain", "conditions", "exact", "ansatz", "reference", "epsilon", "source"]
+    assert names == ["domain", "conditions", "exact", "ansatz", "reference", "units", "downward", "epsilon", "source"]
     assert all(f.kw_only for f in dataclasses.fields(AllenCahn))
     assert problem.epsilon == 0.1 and tuple(problem.conditions) == () and problem.exact is None
     with pytest.raises(dataclasses.FrozenInstanceError):

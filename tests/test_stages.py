@@ -22,7 +22,7 @@ BANDS = {
     "poisson": (2e-7, 2e-8, 5e-7, 2e-2),
     "poisson_polygon": (1e-10, 1e-12, 2e-5, 5e-2),
     "wave": (1e-13, 1e-13, 5e-2, 0.9),
-    "eikonal_obstacle": (1.0, None, 5e-4, None),
+    "eikonal_obstacle": (1.0, None, 8e-4, None),
     "helmholtz": (1.0, None, 2e-3, None),
     "helmholtz_lens": (1.0, None, 3e-3, None),
     "helmholtz_obstacle": (1.0, None, 1e-4, None),

@@ -44,8 +44,7 @@ def test_waves_around_a_disc_are_those_of_the_exact_series():
 def test_derivatives_by_the_medium_are_those_of_differences():
     s = survey(40)
     m, step = disc(s), np.random.default_rng(6).standard_normal(len(s.nodes))
-    data, slopes = s.linearized(m)
-    assert (data == s.data(m)).all()
+    slopes = s.waves(m).slopes()
     difference = (s.data(m + 1e-5 * step) - s.data(m - 1e-5 * step)) / 2e-5
     assert slopes @ step == pytest.approx(difference, rel=1e-5, abs=1e-7 * np.abs(difference).max())
 

@@ -50,13 +50,15 @@ def derive(problem: Problem, rise: float, *, periodic: bool = True, blended: boo
     Those are ``Dirichlet`` on sides of a box, on disks and balls and on what is left of a box or disk with round holes,
     ``Initial`` on a box, and (where ``periodic``) ``Periodic``. ``rise``: the time that initial conditions fade in.
     ``blended``: also where several pieces, a box and holes, hold values that are not all zero, so that the lift blends
-    between them. A problem with an own ``ansatz`` keeps it. Data that are not smooth, or that disagree where they meet,
-    are left to the loss.
+    between them. A problem with an own ``ansatz`` keeps it. Data that are not smooth, or that disagree where they meet
+    or across a period, are left to the loss.
     """
     if problem.ansatz is not None:
         return BuiltIn(problem.ansatz)
     turned = tuple(c.axis for c in problem.conditions if isinstance(c, Periodic) and c.output is None)
     around = turned if periodic else ()
+    # Nothing added to the lift would close a jump that it has from one end of a period to the other.
+    closed = [c for one in problem.conditions if isinstance(one, Periodic) for c in one.constraints(problem)]
     for kinds in ((Dirichlet, Initial), (Dirichlet,), (Initial,)):
         meant = [c for c in _plain(problem) if isinstance(c, kinds) and not _masked(c)]
         fields = [_pieces(problem, meant, name, rise) for name in problem.fields]
@@ -64,7 +66,12 @@ def derive(problem: Problem, rise: float, *, periodic: bool = True, blended: boo
             continue
         built = BuiltIn(HardConditions(fields), around)
         constraints = [constraint for c in meant for constraint in c.constraints(problem)]
-        if any(fields) and all(_holds(problem, c, built) for c in constraints):
+        ends = BuiltIn(built.ansatz, turned)
+        if (
+            any(fields)
+            and all(_holds(problem, c, built) for c in constraints)
+            and all(_holds(problem, c, ends) for c in closed)
+        ):
             return built
     return BuiltIn(None, around)
 

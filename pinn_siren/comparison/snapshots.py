@@ -40,7 +40,7 @@ class Snapshots:
             model.load_state_dict(weights)
             try:
                 if problem.free_constant:
-                    zero_mean(model, problem.domain)
+                    zero_mean(model, problem)
                 yield seconds, Solution(problem, model, final.provenance, {})
             finally:
                 model.load_state_dict(after)

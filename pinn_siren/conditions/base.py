@@ -23,8 +23,8 @@ Fields = tuple[Any, ...]
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where a constraint holds: ``"interior"``, ``"boundary"`` (the part that ``on`` says), ``"start"`` or
-    ``"periodic"`` (both faces of ``axis``)."""
+    """Where a constraint holds: ``"interior"``, ``"boundary"`` (the part that ``on`` says), ``"start"``,
+    ``"periodic"`` (both faces of ``axis``) or ``"interface"`` (the boundary of ``on`` inside the domain)."""
 
     kind: str
     on: On = None
@@ -45,7 +45,8 @@ class Constraint:
     ``norm``: what training makes small, the mean square (2) or the mean absolute residual (1), which forgives kinks;
     ``size``: the residual that counts as 1 there, read off the problem where it is None; ``measured``: it holds
     measured values, with errors of standard deviation ``noise`` where that is known; ``first``: linear, and near enough
-    to the solution that nonlinear least squares start from it alone.
+    to the solution that nonlinear least squares start from it alone; ``scattered``: its data are read at its own
+    points, since lines through them leave where it holds.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Constraint:
     measured: bool = False
     noise: float | None = None
     first: bool = False
+    scattered: bool = False
 
     def square(self, part: Tensor) -> Tensor:
         """Of one part of the residual, ``mean |part|^2`` over the points, or ``|mean part|^2``."""
@@ -87,7 +89,7 @@ class ConditionBase(ABC):
 
 def pick(fields: Fields, output: str | None, problem: Any, name: str) -> Any:
     """The jet that a condition speaks of. Raises ``ProblemError`` where several outputs leave it open."""
-    names = problem.fields
+    names = problem.stated_fields
     if output is None:
         if len(names) > 1:
             raise ProblemError(f"{name} needs output=, one of {', '.join(names)}: the problem has several outputs.")

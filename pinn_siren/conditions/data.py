@@ -148,7 +148,7 @@ class Data(ConditionBase):
 
     def _of_all(self, problem: Any) -> bool:
         """Whether the values are those of all outputs."""
-        return self.output is None and len(problem.fields) > 1 and len(self._came) > 1 + (self.of == "grad")
+        return self.output is None and len(problem.stated_fields) > 1 and len(self._came) > 1 + (self.of == "grad")
 
     def _sampling(self, problem: Any) -> Any:
         tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
@@ -194,10 +194,10 @@ class Data(ConditionBase):
         if self.of != "value" and not dims:
             raise ProblemError(f"Data(of={self.of!r}) is taken over space, and {domain} has time alone.")
         one = (dims,) if self.of == "grad" else ()
-        several = (len(problem.fields), *one) if self._of_all(problem) else one
+        several = (len(problem.stated_fields), *one) if self._of_all(problem) else one
         if self._came[1:] != several and not (dims == 1 and self._came[1:] == several[:-1]):
             each = f", a column for each of {', '.join(domain.space_axes)}" if one else ""
-            outputs = f" (all of {', '.join(problem.fields)})" if len(several) > len(one) else ""
+            outputs = f" (all of {', '.join(problem.stated_fields)})" if len(several) > len(one) else ""
             raise ProblemError(
                 f"Data values of {self.of} must have shape (n{''.join(f', {k}' for k in several)}{',' * (not several)})"
                 f"{outputs}{each}; got {self._came}."

@@ -123,7 +123,7 @@ class Condition(ConditionBase):
             if self.output is not None:
                 of = (pick(fields[0], self.output, problem, "Condition"),)
                 return call(self.residual, (points[0], *of), f"residual(p, {self.output})")  # type: ignore[no-any-return]
-            return call(self.residual, (points[0], *fields[0]), f"residual(p, {', '.join(problem.fields)})")  # type: ignore[no-any-return]
+            return call(self.residual, (points[0], *fields[0]), f"residual(p, {', '.join(problem.stated_fields)})")  # type: ignore[no-any-return]
 
         def inside(n: int, sampler: Sampler) -> list[Points]:
             return [problem.domain.interior(n, sampler)]

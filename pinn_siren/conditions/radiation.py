@@ -159,4 +159,4 @@ class PML(ConditionBase):
         """``u = 0`` of every field on the sides behind the layer."""
         if not problem.stretches:
             raise ProblemError(f"PML works with Helmholtz only, not with {type(problem).__name__}: use Absorbing().")
-        return [c for wall in self.walls(problem.domain, problem.fields) for c in wall.constraints(problem)]
+        return [c for wall in self.walls(problem.domain, problem.stated_fields) for c in wall.constraints(problem)]

@@ -14,6 +14,7 @@ from .product import Product
 from .region import Region
 from .sampling import Sampler, Scheme
 from .shapes import Ball, Disk
+from .sides import Sides, apart
 from .wedges import Wedge, wedges
 
 KINDS: dict[str, type[Domain]] = {
@@ -43,5 +44,5 @@ def from_configuration(described: dict[str, Any]) -> Domain:
 
 __all__ = [
     "Ball", "Box", "Disk", "Domain", "Mesh", "On", "Polygon", "Product", "Region", "SIDES", "Sampler", "Scheme",
-    "SetOperation", "Wedge", "from_configuration", "wedges",
+    "SetOperation", "Sides", "Wedge", "apart", "from_configuration", "wedges",
 ]  # fmt: skip

@@ -15,6 +15,9 @@ ANGLES, RINGS, FARTHEST = 256, 200, 20.0
 """Where a ring around a hole is looked at, and so many rings up to so many radii."""
 CLOSE = 1e-6
 
+ROOM = 1.3
+"""Around a disk, in radii, where what is around it is not known."""
+
 
 @dataclass(frozen=True)
 class Hole:
@@ -54,4 +57,19 @@ def holes_of(domain: Domain) -> list[Hole]:
     return found
 
 
-__all__ = ["Hole", "holes_of"]
+def disk_of(domain: Domain) -> Hole | None:
+    """The disk that a plane region is, but for whole disks left out of it; None of others.
+
+    What is around it is not looked at: its ``room`` is a guess.
+    """
+    if len(domain.axes) != 2 or domain.has_time:
+        return None
+    leaves = roles(domain)
+    whole = [leaf for leaf, role in leaves if role > 0]
+    if len(whole) != 1 or not isinstance(whole[0], Disk) or len(holes_of(domain)) != len(leaves) - 1:
+        return None
+    disk = whole[0]
+    return Hole((disk.center[0], disk.center[1]), disk.radius, ROOM * disk.radius)
+
+
+__all__ = ["Hole", "disk_of", "holes_of"]

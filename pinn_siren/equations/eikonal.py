@@ -20,7 +20,9 @@ from ..points import Points
 from ..problem import Problem
 from ..reference import solve_eikonal
 from ..spectra import of_points
-from .branches import Branches, branches
+from .branches import Branches, branches, crossed, taut
+from .layers import passing
+from .rays import crossing
 from .roadmap import Roadmap, roadmap
 from .sources import PointSources, SurfaceFactor, surface_factor, surface_start
 
@@ -51,7 +53,11 @@ class Eikonal(Problem):
     no ray comes out of a boundary, ``dT/dn >= 0``. The straight distance through an obstacle solves the equation too,
     and so do fields with valleys where no front starts, so T is also held within bounds from shortest paths over a
     coarse map (``Roadmap``). In the plane each source has a field a side that the map's paths pass an obstacle on
-    (``Branches``): each is smooth, and the earliest has the kinks where fronts meet.
+    (``Branches``): each is smooth, and the earliest has the kinks where fronts meet. So has each side of a caustic, in
+    a plane box, where rays cross.
+
+    ``jumps``: shapes in a plane box across whose boundaries the velocity jumps, constant between them. Then each
+    sequence of parts that rays pass has a field: direct, transmitted and head waves. Without it one field smooths them.
     """
 
     reference_method = "factored fast marching"
@@ -60,6 +66,7 @@ class Eikonal(Problem):
     velocity: Coefficient
     source: Sequence[Any] | None = None
     surface: Any = None
+    jumps: Sequence[Domain] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,25 +76,48 @@ class Eikonal(Problem):
             )
         if self.domain.has_time:
             raise ProblemError(f"Eikonal has space axes only: the travel time is the unknown; got {self.domain}.")
+        self._check_jumps()
         start = Points(self.domain.axes, self._start)
         velocities = values(self.velocity, start, "velocity")
         if velocities.is_complex() or not bool((velocities > 0).all()):
             where = "source" if self.surface is None else "surface"
             raise ProblemError(f"velocity must be positive; at the {where} it is {velocities.tolist()[:3]}.")
+        if self.sides is not None:
+            raise ProblemError("Eikonal takes no Interface: its velocity may jump, and times are continuous.")
         if self.ansatz is not None:
             return
         places = tuple(map(tuple, start.coordinates.tolist()))
         slownesses = 1 / velocities
         mean = float(slownesses.mean())
         if self.source is not None:
-            lone = PointSources(places, tuple(slownesses.tolist()))
-            parted = None if isinstance(self.domain, Box) else branches(self.domain, self._map, lone)
-            ansatz: Any = parted or lone
+            if isinstance(self.domain, Box):
+                parted = None if self._crossed is None else self._crossed[0]
+            else:
+                parted = branches(self.domain, self._map, self._lone)
+            ansatz: Any = parted or self._lone
         elif isinstance(self.surface, Domain):
             ansatz = surface_factor(self.surface, mean) or surface_start(places, mean, self._size)
         else:
             ansatz = surface_start(places, mean, self._size)
         object.__setattr__(self, "ansatz", ansatz)
+
+    def _check_jumps(self) -> None:
+        if not isinstance(self.jumps, Sequence) or not all(isinstance(shape, Domain) for shape in self.jumps):
+            raise ProblemError(
+                f"jumps must be a list of domains, across whose boundaries velocity jumps; got {self.jumps!r}."
+            )
+        for shape in self.jumps:
+            if shape.axes != self.domain.axes:
+                raise ProblemError(
+                    f"jumps must have the axes of the domain, {', '.join(self.domain.axes)}; {shape} has "
+                    f"{', '.join(shape.axes)}."
+                )
+        plane = isinstance(self.domain, Box) and len(self.domain.axes) == 2 and self.source is not None
+        if self.jumps and not plane:
+            raise ProblemError(
+                f"jumps= covers plane boxes with point sources, not {self.domain}: leave it out, and one field takes "
+                "the jumps to about two digits."
+            )
 
     @property
     def _size(self) -> float:
@@ -161,7 +191,9 @@ class Eikonal(Problem):
         """Off a box, no rays from boundaries, and the bounds of a map; T = 0 on a surface, unless that is built in."""
         stated = super().constraints()
         if not isinstance(self.domain, Box):
-            stated += [Constraint("walls", self._on_walls, self._emerging), self._known]
+            stated.append(Constraint("walls", self._on_walls, self._emerging))
+        if not isinstance(self.domain, Box) or isinstance(self.ansatz, Branches):
+            stated.append(self._known)
         if isinstance(self.ansatz, Branches):
             # The edges of branches are jumps that the fields need not follow; at walls they turn.
             stated = [replace(c, wavenumbers=self._of_medium) for c in stated]
@@ -184,6 +216,25 @@ class Eikonal(Problem):
         return {a: max(k, least[a]) for a, k in zip(self.domain.axes, found, strict=True)}
 
     @cached_property
+    def _crossed(self) -> tuple[Branches, Tensor] | None:
+        """The branches of rays that cross in a plane box, and their times."""
+        if not isinstance(self.domain, Box) or len(self.domain.axes) != 2 or self.source is None:
+            return None
+        if self.jumps:
+            ways = [passing(self.domain, self.velocity, start, self.jumps, self._size) for start in self._start]
+            return crossed(ways, self._lone, self._size, self.jumps)
+        if not callable(self.velocity):
+            return None
+        fans = [crossing(self.domain, self.velocity, start) for start in self._start]
+        return crossed(fans, self._lone, self._size)
+
+    @property
+    def _lone(self) -> PointSources:
+        """A field a source."""
+        slownesses = 1 / values(self.velocity, Points(self.domain.axes, self._start), "velocity")
+        return PointSources(tuple(map(tuple, self._start.tolist())), tuple(slownesses.tolist()))
+
+    @cached_property
     def _map(self) -> Roadmap:
         starts = [self._start] if self.source is None else list(self._start[:, None])
         return roadmap(self.domain, self.velocity, starts)
@@ -192,7 +243,8 @@ class Eikonal(Problem):
     def _known(self) -> Constraint:
         """What the map says of the times."""
         if isinstance(self.ansatz, Branches):
-            return self.ansatz.constraint(self._map, self.domain, self.velocity)
+            times = self._crossed[1] if self._crossed else taut(self.ansatz, self._map, self.domain, self.velocity)
+            return self.ansatz.constraint(self.domain.axes, times)
         return self._map.constraint(self.domain.axes)
 
     def _arriving(self, p: Points, parts: list[Tensor]) -> list[Tensor]:
@@ -212,7 +264,8 @@ class Eikonal(Problem):
         """So many points that each branch has its ``n``, and more of them where it is rough."""
         if not isinstance(self.ansatz, Branches):
             return n
-        return round(ROUGH * n * len(self.ansatz.points) / max(map(len, self.ansatz.own)))
+        sizes = [len(own) for own in self.ansatz.own]
+        return round(ROUGH * n * len(self.ansatz.points) / max(min(sizes), max(sizes) / 2))
 
     def _emerging(self, points: list[Points], fields: list[tuple[Jet, ...]]) -> tuple[Tensor, ...]:
         """``velocity dT/dn`` where it is negative: n leads out of the domain, and rays would come in."""

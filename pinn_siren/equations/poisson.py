@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..coefficients import Coefficient, values
-from ..conditions import leaves_constant
+from ..conditions import Interface, leaves_constant
 from ..domains import Box
 from ..jet import Jet, lift, make_plan
 from ..points import Points
-from ..problem import Problem
-from ..reference import solve_poisson
+from ..problem import Problem, rectangle
+from ..reference import mean_around, on_grid_lines, solve_poisson, solve_sides
 
 if TYPE_CHECKING:
     from ..reference import GridSolution
@@ -22,7 +22,8 @@ class Poisson(Problem):
     """``div(diffusion grad u) - reaction u = source`` over space.
 
     ``source``, ``diffusion`` (positive, differentiable) and ``reaction`` (not negative) are numbers or functions
-    ``p -> (n,)``. Note the sign: ``laplacian u = source`` where ``diffusion`` is 1. Units: the user's, consistent.
+    ``p -> (n,)``; where the diffusion jumps, an ``Interface`` says so. Note the sign: ``laplacian u = source`` where
+    ``diffusion`` is 1. Units: the user's, consistent.
 
     Where all conditions are ``Neumann`` or ``Periodic`` and there is no reaction, the solution is free up to a
     constant: the one of zero mean is given, unless an ``Integral`` says another. The data must be compatible: the
@@ -52,7 +53,21 @@ class Poisson(Problem):
         return left - values(self.source, p, "source")
 
     def finite_differences(self, cells: dict[str, int]) -> GridSolution:
-        """Conservative second-order finite differences on one grid; on cut cells where the domain is no box."""
+        """Conservative second-order finite differences on one grid; on cut cells where the domain is no box, on those
+        of each side where interfaces cut it."""
+        sides = self.sides
+        if self.reference is None and sides is not None and on_grid_lines(sides, self.conditions, cells):
+            given = ((self.diffusion, "diffusion"), (self.reaction, "reaction"), (self.source, "source"))
+            diffusion, reaction, source = (mean_around(sides, c, name) for c, name in given)
+            plain = [c for c in self.conditions if not isinstance(c, Interface)]
+            return solve_poisson(
+                rectangle(self), diffusion=diffusion, reaction=reaction, source=source, conditions=plain, cells=cells
+            )
+        if self.reference is None and sides is not None:
+            return solve_sides(
+                sides, diffusion=self.diffusion, reaction=self.reaction, source=self.source,
+                conditions=self.conditions, cells=cells, free_constant=self.free_constant,
+            )  # fmt: skip
         if self.reference is not None or not isinstance(self.domain, Box):
             return super().finite_differences(cells)
         return solve_poisson(

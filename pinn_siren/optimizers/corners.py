@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ..coefficients import values
 from ..conditions import Boundary, Constraint, is_zero
-from ..domains import Domain, Sampler, wedges
-from ..domains.holes import Hole, holes_of
+from ..domains import Domain, Sampler, Sides, wedges
+from ..domains.holes import Hole, disk_of, holes_of
 from ..domains.wedges import Edge, Real, Wedge, edges_of, lines_of
 from ..jet import LAPLACIAN
 from ..model import Model
@@ -81,18 +81,29 @@ class Corner:
         return self.jump or any(a % 1 for a in self.exponents(ROUGH))
 
 
+@dataclass(frozen=True)
+class Around:
+    """A round hole of one field's side, -1 of the whole domain; ``square``: the constant beside the Laplacian there, in
+    units of it: k^2 of a Helmholtz equation. ``inner``: the side is inside the circle."""
+
+    hole: Hole
+    square: float = 0.0
+    field: int = -1
+    inner: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Corners:
     """The corners and the round holes of a problem, and the order of its equation.
 
-    ``square``: the constant beside the Laplacian, in units of it: k^2 of a Helmholtz equation.
+    ``series``: the equations' names of the fields that multipoles alone are made for, and these fields.
     """
 
     domain: Domain
     found: tuple[Corner, ...]
     order: Order
-    holes: tuple[Hole, ...] = ()
-    square: float = 0.0
+    holes: tuple[Around, ...] = ()
+    series: dict[str, int] = field(default_factory=dict)
 
     @property
     def rough(self) -> bool:
@@ -124,9 +135,11 @@ class Corners:
     def multipoles(self, center: Tensor) -> list[Multipoles]:
         """Those of the round holes, whose centers are measured from ``center`` ``(2,)``."""
         found = []
-        for hole in self.holes:
+        for around in self.holes:
+            hole, square = around.hole, around.square
             x, y = (center.new_tensor(hole.center) - center).tolist()
-            found.append(Multipoles(x, y, hole.radius, _count(hole, self.square), self.square))
+            count = _count(hole, square)
+            found.append(Multipoles(x, y, hole.radius, count, square, around.field, around.inner))
         return found
 
     def _ends(self) -> list[Real]:
@@ -154,7 +167,7 @@ class Corners:
         functions, holes = self.functions(model.center), self.multipoles(model.center)
         joint = CornerSiren(
             2, network.outputs, network.width, 1, network.omegas, corners=functions, holes=holes,
-            stretch=stretch, dtype=model.center.dtype,
+            stretch=stretch, series=sorted(self.series.values()), dtype=model.center.dtype,
         )  # fmt: skip
         first, source, last = joint.layers[0], network.layers[0], joint.layers[-1]
         assert isinstance(first, nn.Linear) and isinstance(source, nn.Linear) and isinstance(last, nn.Linear)
@@ -236,8 +249,10 @@ def find_corners(problem: Problem, system: System, model: Model) -> Corners | No
     """
     domain = problem.domain
     equations = [c for c in system.constraints if c.on_interior]
-    plane = len(domain.axes) == 2 and not domain.has_time and len(problem.fields) == 1 and problem.ansatz is None
-    if not plane or len(equations) != 1:
+    plane = len(domain.axes) == 2 and not domain.has_time and len(problem.outputs) == 1 and problem.ansatz is None
+    if plane and problem.sides is not None:
+        return _inclusions(problem.sides, equations, system, model)
+    if not plane or len(problem.fields) != 1 or len(equations) != 1:
         return None
     found = _corners(problem)
     holes = tuple(holes_of(domain))
@@ -247,7 +262,35 @@ def find_corners(problem: Problem, system: System, model: Model) -> Corners | No
     kind, constant = order
     if kind == "variable" or constant.imag:
         holes = ()
-    return Corners(domain, tuple(found), kind, holes, constant.real) if found or holes else None
+    around = tuple(Around(hole, constant.real) for hole in holes)
+    return Corners(domain, tuple(found), kind, around) if found or holes else None
+
+
+def _inclusions(sides: Sides, equations: list[Constraint], system: System, model: Model) -> Corners | None:
+    """The disks that sides of interfaces leave out, the field around each being singular inside it; and those that
+    sides are, where multipoles are a harmonic field (Laurent's series where there are holes)."""
+    holes: list[Around] = []
+    series: dict[str, int] = {}
+    rooms = {(hole.center, hole.radius): hole.room for region in sides.regions for hole in holes_of(region)}
+    for k, (region, equation) in enumerate(zip(sides.regions, equations, strict=False)):
+        inner, outer = holes_of(region), disk_of(region)
+        order = _order(system, equation, model, region, [], k) if inner or outer else None
+        if order is None or order[0] == "variable" or order[1].imag:
+            continue
+        holes += [Around(hole, order[1].real, k) for hole in inner]
+        if outer is not None and order[0] == "harmonic":
+            # The field inside goes on as far as the one around it does inward.
+            room = rooms.get((outer.center, outer.radius), outer.room)
+            holes.append(Around(replace(outer, room=room), 0.0, k, inner=True))
+            if not bool(_source(system, equation, model).any()):
+                series[equation.name] = k
+    return Corners(sides.domain, (), "harmonic", tuple(holes), series=series) if holes else None
+
+
+def _source(system: System, equation: Constraint, model: Model) -> Tensor:
+    """The residual of the zero field at a few points."""
+    points = equation.sample(64, Sampler(torch.Generator().manual_seed(5)))
+    return linearized(system, equation, points, model)[1].values
 
 
 def _corners(problem: Problem) -> list[Corner]:
@@ -271,7 +314,7 @@ def _corners(problem: Problem) -> list[Corner]:
 
 
 def _order(
-    system: System, equation: Constraint, model: Model, domain: Domain, found: list[Corner]
+    system: System, equation: Constraint, model: Model, domain: Domain, found: list[Corner], field: int = 0
 ) -> tuple[Order, complex] | None:
     """What an equation is, and the constant beside its Laplacian.
 
@@ -286,7 +329,8 @@ def _order(
     if blocks is None or blocks.shape[1] != 1:
         return None
     x, y = domain.axes
-    of = {c.key: blocks[:, 0, i] for i, c in enumerate(k for k in lin.columns if not k.imaginary)}
+    real = [c for c in lin.columns if not c.imaginary]
+    of = {c.key: blocks[:, 0, i] for i, c in enumerate(real) if c.field == field}
     if any(len(key) > 2 and key != LAPLACIAN and bool(column.any()) for key, column in of.items()):
         return None
     zero = torch.zeros_like(blocks[:, 0, 0])

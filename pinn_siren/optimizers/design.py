@@ -74,6 +74,59 @@ def features(model: Model, points: Points, plan: Plan) -> Features:
 
 
 @dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the unknowns of each field stand: the weights of the features it ``owned`` (None: all) and its bias."""
+
+    owned: list[Tensor | None]
+    inputs: int
+    bias: bool
+
+    @classmethod
+    def of(cls, model: Model) -> Layout:
+        """That of a model."""
+        layer = last_layer(model.network)
+        return cls([model.owned(f) for f in range(len(model.fields))], layer.in_features, biased(layer))
+
+    @property
+    def widths(self) -> list[int]:
+        """Weights of each field."""
+        return [self.inputs if some is None else len(some) for some in self.owned]
+
+    @property
+    def equal(self) -> bool:
+        """Whether all fields have the same features."""
+        return all(some is None for some in self.owned)
+
+    @property
+    def unknowns(self) -> int:
+        """Of all fields, real or complex ones counted once."""
+        return sum(self.widths) + self.bias * len(self.owned)
+
+    def start(self, field: int, imaginary: bool = False) -> int:
+        """The first unknown of a field's half."""
+        return self.unknowns * imaginary + sum(self.widths[:field]) + self.bias * field
+
+    def taken(self, rows: Tensor) -> Tensor:
+        """The unknowns, from ``(halves fields, inputs + bias)`` rows of a last layer."""
+        last = rows[:, self.inputs :]
+        parts = [
+            torch.cat([row[: self.inputs] if some is None else row[some], end])
+            for row, end, some in zip(rows, last, self.owned * (len(rows) // len(self.owned)), strict=True)
+        ]
+        return torch.cat(parts)
+
+    def rows(self, unknowns: Tensor) -> Tensor:
+        """The rows of the last layer, zero where a field does not have a feature."""
+        widths = [w + self.bias for w in self.widths]
+        halves = len(unknowns) // self.unknowns
+        found = unknowns.new_zeros(halves * len(self.owned), self.inputs + self.bias)
+        for row, part, some in zip(found, unknowns.split(widths * halves), self.owned * halves, strict=True):
+            row[slice(self.inputs) if some is None else some] = part[: len(part) - self.bias]
+            row[self.inputs :] = part[len(part) - self.bias :]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
 class ConstraintRows:
     """The rows of all parts of one constraint, made when they are asked for.
 
@@ -96,22 +149,23 @@ class ConstraintRows:
         """``(parts, rows, unknowns)`` at some of the points, not averaged yet."""
         parts, n, unknowns = self.shape
         first, last, _ = cut.indices(n)
-        layer = last_layer(self.model.network)
-        width = layer.in_features
-        size = width + (biased(layer))
+        layout = Layout.of(self.model)
         kind = next(iter(self.groups.values()))
         matrices = kind.new_zeros(parts, last - first, unknowns)
-        step = max(1, CHUNK // width)
+        step = max(1, CHUNK // layout.inputs)
         for start in range(first, last, step):
             end = min(start + step, last)
             at, to = slice(start, end), slice(start - first, end - first)
             shapes = [features(self.model, p[at], self.plan) for p in self.points]
             for (which, field, imaginary), by_key in self.groups.items():
-                column = ((len(self.model.fields) if imaginary else 0) + field) * size
+                column, some, width = layout.start(field, imaginary), layout.owned[field], layout.widths[field]
                 for r in range(parts):
                     scaled = by_key[r, at] * self.model.amplitude[field]
-                    matrices[r, to, column : column + width] += shapes[which].rows(self.plan, scaled)
-                    if size > width:
+                    if not bool(scaled.any()):
+                        continue
+                    made = shapes[which].rows(self.plan, scaled)
+                    matrices[r, to, column : column + width] += made if some is None else made[:, some]
+                    if layout.bias:
                         matrices[r, to, column + width] += scaled[:, 0]
         return matrices
 
@@ -123,6 +177,7 @@ class Design:
     The unknowns are the last layer's weights and bias, one set a field; where the fields are complex and the residual
     is complex-differentiable they are complex, else real parts and then imaginary parts. ``matrix @ unknowns - right``
     is the residual of the linearized problem. A matrix of complex unknowns is real where all its coefficients are.
+    ``fields``: how many sets of columns there are of one size, 1 where fields have features of their own.
     """
 
     constraints: list[ConstraintRows]
@@ -219,7 +274,8 @@ def design(
         stated.append(_rows(c, plan, lin, raw, at, over, whole, len(points[c.name][0]), kept))
     kinds = [kind.dtype for rows in stated for kind in rows.groups.values()]
     real = ranks.every(not any(kind.is_complex for kind in kinds))
-    return Design(stated, whole, ranks, torch.float64 if real else torch.complex128, len(model.fields))
+    fields = len(model.fields) if Layout.of(over).equal else 1
+    return Design(stated, whole, ranks, torch.float64 if real else torch.complex128, fields)
 
 
 def assemble(
@@ -245,7 +301,6 @@ def _rows(
         coefficients = blocks if bool(blocks.imag.any()) else blocks.real
         columns = tuple(column for column in columns if not column.imaginary)
         values = torch.complex(values[:, 0::2], values[:, 1::2])
-    layer = last_layer(model.network)
     halves = 2 if model.complex_valued and not whole else 1
     n, parts = coefficients.shape[:2]
     groups: dict[tuple[int, int, bool], Tensor] = {}
@@ -262,20 +317,19 @@ def _rows(
         # The offset is no unknown.
         fixed[0] = 0.0 if imaginary else model.offset[field]
         known = known + torch.einsum("rnk,kn->nr", by_key.to(u.dtype), u - fixed)
-    unknowns = halves * len(model.fields) * (layer.in_features + (biased(layer)))
+    unknowns = halves * Layout.of(model).unknowns
     return ConstraintRows(c, plan, points, groups, known - values, model, (parts, n, unknowns), total, kept)
 
 
 def put(model: Model, unknowns: Tensor, whole: bool) -> None:
     """Set the last layer from the unknowns of ``assemble``."""
     layer = last_layer(model.network)
-    width = layer.in_features + (biased(layer))
-    parts = [unknowns.real, unknowns.imag] if whole else [unknowns]
-    rows = torch.cat([part.reshape(-1, width) for part in parts])
+    layout = Layout.of(model)
+    rows = torch.cat([layout.rows(part) for part in ([unknowns.real, unknowns.imag] if whole else [unknowns])])
     with torch.no_grad():
         layer.weight.copy_(rows[:, : layer.in_features])
         if biased(layer):
             layer.bias.copy_(rows[:, -1])
 
 
-__all__ = ["Block", "Design", "assemble", "design", "features", "put"]
+__all__ = ["Block", "Design", "Layout", "assemble", "design", "features", "put"]

@@ -34,6 +34,8 @@ TRIAL = 8
 MEMORIZED = 100.0
 """Held-out over trained loss from which the points are doubled."""
 MOST_POINTS, HELD = 40_000, 500
+BLURRED = 5e-3
+"""Smoothed sources are met well enough where this much of the zero field's loss is left at held-out points."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class GaussNewton(Stage):
 
     def prepare(self, objective: Objective) -> None:
         """Widen the network. Raises ``UsageError`` where it is no ``Siren``."""
+        super().prepare(objective)
         network = objective.model.network
         if not self.wider:
             return
@@ -145,6 +148,7 @@ class Descent:
     def __init__(self, objective: Objective, stage: GaussNewton) -> None:
         self.objective, self.stage = objective, stage
         self.end, self.grown = "", False
+        self.enough = BLURRED * objective.zero_loss() if stage.blur else 0.0
         self.ways = Ways()
         size = Rows(objective, {}).size
         wanted = _counts(objective, stage.density * size)
@@ -224,6 +228,8 @@ class Descent:
             self.objective.counts = {name: 2 * n for name, n in counts.items()}
             self.objective.resample()
             run.theta, self.grown = run.best, True
+        elif run.held < self.enough:
+            self.end = "the smoothed sources are met"
         elif run.stuck:
             self.end = "no step lowers the loss: converged" if loss else "the residual is zero: converged"
         elif len(run.fell) > patience and run.fell[-1] > GAIN**2 * run.fell[-1 - patience]:

@@ -18,7 +18,7 @@ from ..model import Model
 from ..points import Points
 from ..system import System
 from .by_qr import remainder, solve
-from .design import Block, Design, design, put
+from .design import Block, Design, Layout, design, put
 from .linearized import biased, last_layer, linear
 from .stage import Stage, Update
 from .weighted import Held, Streamed, Weighted, chunks_of, fits, say_streamed
@@ -27,6 +27,8 @@ OVERSAMPLING = 2
 """Points inside for every feature."""
 EDGE_WEIGHT = 3.0
 """The weight of conditions beside the equation; from 0.1 to 1000 it changes smooth solutions little."""
+LEAST, LITTLE = 1e-3, 3e-2
+"""The gain of an iteration below which another one is not worth it, and where the solution is known roughly before."""
 CLOSE = 1e-12
 HALVINGS = 5
 START = 1e-3
@@ -134,7 +136,8 @@ class LastLayer:
             put(self.model, before + share * (solved - before), self.whole)
         self.residual = there
         # Where the linearization said it would be, or no better than before: another step would change nothing.
-        self.done = abs(there - linear_residual) <= 1e-6 * here + CLOSE or there > (1 - 1e-3) * here
+        least = LITTLE if any(c.first for c in self.system.constraints) else LEAST
+        self.done = abs(there - linear_residual) <= 1e-6 * here + CLOSE or there > (1 - least) * here
 
     def _start(self) -> None:
         """Fit what is known beforehand of a nonlinear problem's solution."""
@@ -186,10 +189,11 @@ class LastLayer:
         rows = layer.weight.detach()
         if biased(layer):
             rows = torch.cat([rows, layer.bias.detach()[:, None]], dim=1)
+        layout = Layout.of(self.model)
         if self.whole:
             half = len(rows) // 2
-            return torch.complex(rows[:half], rows[half:]).reshape(-1)
-        return rows.reshape(-1)
+            return torch.complex(layout.taken(rows[:half]), layout.taken(rows[half:]))
+        return layout.taken(rows)
 
 
 def iteration(objective: Objective, solver: LastLayer) -> Update:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import expect_whole
+from ..errors import UsageError, expect_whole
 from ..loss import Objective
 
 
@@ -44,14 +45,23 @@ class Update:
 
 @dataclass(frozen=True)
 class Stage(ABC):
-    """What is minimized how: ``steps`` updates at most, on fresh points every ``resample`` of them (0: never)."""
+    """What is minimized how: ``steps`` updates at most, on fresh points every ``resample`` of them (0: never).
+
+    ``blur``: narrow sources of the problem are smoothed by a Gaussian of this standard deviation, in half-widths of the
+    domain; training begins with a wide one and goes on with narrower ones. ``far``: their residual counts by what it
+    does far away (``Concentration``). Neither is anything where sources are not narrow.
+    """
 
     steps: int
     resample: int
+    blur: float = field(default=0.0, kw_only=True)
+    far: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         expect_whole(f"{self.name}'s steps", self.steps, 1)
         expect_whole(f"{self.name}'s resample", self.resample, 0)
+        if not 0 <= self.blur < math.inf:
+            raise UsageError(f"{self.name}'s blur is a number of half-widths, 0 or more; got {self.blur!r}.")
 
     @property
     def name(self) -> str:
@@ -68,8 +78,10 @@ class Stage(ABC):
         """Whether steps become smaller towards the end, so that no stall before it is one."""
         return False
 
-    def prepare(self, objective: Objective) -> None:  # noqa: B027
-        """Change the network before the stage; nothing unless a stage says otherwise."""
+    def prepare(self, objective: Objective) -> None:
+        """Change the problem's sources, or the network, before the stage."""
+        for narrow in objective.narrow.values():
+            narrow.sharpen(self.blur, self.far)
 
     @abstractmethod
     def begin(self, objective: Objective) -> Update:

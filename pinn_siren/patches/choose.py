@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ LADDER: dict[Basis, tuple[str, ...]] = {
     "sine": ("S", "M", "L"), "chebyshev": ("chebyshev 13", "chebyshev 16", "chebyshev 19"),
 }  # fmt: skip
 """The sizes of each basis, about as many functions in each."""
-FLOOR = {"S": 3e-10, "M": 1e-11, "L": 0.0}
+FLOOR = {"S": 5e-11, "M": 2e-12, "L": 0.0}
 """Residuals of a size do not fall below this, however small the patches."""
 ACROSS, POWER = 5.0, 15.0
 COST = {"S": 1.0, "M": 2.0, "L": 4.0}
@@ -36,11 +36,22 @@ SHALLOW, DEEPEST = 6, 9
 """Halvings after which a medium is looked at for jumps, and after which nothing is halved any more."""
 ROUGHEST = 64
 """Patches across the box at least as wide as this part of it where data are not smooth."""
-UNRESOLVED = 10.0
+UNRESOLVED = 20.0
 """A patch that leaves this many times the aim of the medium does not resolve it."""
+AGAIN, ENOUGH = 4, 1.5
+"""Rounds in which patches are made narrower where they leave more than this many times the aim."""
 SNAP = 2e-2
 """Ends this near to even or symmetric places, in parts of their segment, are moved there."""
-MARGIN = 3.0
+MERGED, WIDER, ALIKE = 0.2, 1.05, 4
+"""The cost of a patch's merges, over that of its factors; how much wider than asked for one that is halved may be;
+of how many patches one size each is few enough not to look at halvings."""
+MARGIN, TIGHT, EXTRA = 40.0, 1e-8, 0.15
+LEAST, COARSEST = 1e-12, 2e-6
+"""Patches are chosen for an error so many times smaller than the tolerance that what is known of one solve alone shows
+that it is met; coarse ones leave more than they are chosen for, by a power of the tolerance above a tight one."""
+
+
+Spread = Callable[[Tensor, Tensor, list[float]], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -59,17 +70,31 @@ def choose(problem: Problem, tolerance: float, profile: Profile | None = None, b
     its degree would, and is little wider than its neighbours. The ends of absorbing layers and jumps of the medium
     along an axis are ends of patches. ``profile``: what is known of the data already, of more sources too.
     """
-    aim = max(tolerance / MARGIN, ERROR["L"])
+    aim = max(min(tolerance / MARGIN * min(1.0, TIGHT / tolerance) ** EXTRA, COARSEST), LEAST)
     profile = profile or Profile([problem])
     made = []
     for (size, error), name in zip(ERROR.items(), LADDER[basis], strict=True):
-        radians = ACROSS * min(1.6, (aim / error) ** (1 / POWER))
+        radians = ACROSS * min(1.6, (max(tolerance / MARGIN, LEAST) / error) ** (1 / POWER))
         if radians > 0.4 * ACROSS and aim >= FLOOR[size]:
-            found = {a: _breaks(profile, a, radians, DEGREE[size], aim) for a in problem.domain.axes}
-            decomposition = Decomposition({a: ends for a, (ends, _) in found.items()})
-            rough = any(rough for _, rough in found.values())
-            made.append((math.prod(decomposition.shape) * COST[size], Choice(decomposition, name, rough)))
+            # Widths that just do, and halvings, of which more are equal.
+            for spread in (_spread, _halved):
+                found = {a: _breaks(profile, a, radians, DEGREE[size], aim, spread) for a in problem.domain.axes}
+                decomposition = Decomposition({a: ends for a, (ends, _) in found.items()})
+                rough = any(rough for _, rough in found.values())
+                made.append((_cost(decomposition) * COST[size], Choice(decomposition, name, rough)))
+                if _kinds(decomposition) * ALIKE <= math.prod(decomposition.shape):
+                    break
     return min(made, key=lambda one: one[0])[1]
+
+
+def _cost(decomposition: Decomposition) -> float:
+    """About what patches cost: each is merged, and of equal ones one is factored."""
+    return MERGED * math.prod(decomposition.shape) + _kinds(decomposition)
+
+
+def _kinds(decomposition: Decomposition) -> int:
+    """How many sizes of patches there are."""
+    return math.prod(len({f"{b - a:.6g}" for a, b in itertools.pairwise(e)}) for e in decomposition.breaks.values())
 
 
 class Profile:
@@ -167,7 +192,9 @@ def _cells(low: float, high: float, count: int) -> Tensor:
     return low + (high - low) * (torch.arange(count, dtype=torch.float64) + 0.5) / count
 
 
-def _breaks(profile: Profile, name: str, radians: float, degree: int, aim: float) -> tuple[tuple[float, ...], bool]:
+def _breaks(
+    profile: Profile, name: str, radians: float, degree: int, aim: float, spread: Spread
+) -> tuple[tuple[float, ...], bool]:
     """Ends of patches along an axis, and whether the medium is rough."""
     axis = profile.box.axes.index(name)
     low, high = profile.box.bounds[name]
@@ -183,56 +210,78 @@ def _breaks(profile: Profile, name: str, radians: float, degree: int, aim: float
     nearest = ((x - low) / (high - low) * COARSE).long().clamp(0, COARSE - 1)
     # Neighbours too, so that no cell's edge is missed.
     wave = torch.nn.functional.max_pool1d(wave[None, None], 3, 1, 1)[0, 0]
-    width = torch.minimum(radians / wave[nearest].clamp(min=1e-12), unresolved.width(x))
-    width = _graded(width.clamp(max=(high - low) / 2), (high - low) / FINE)
-    ends = _mirrored(_spread(x, width, sorted(hard)), hard)
-    # Halving puts ends at places, such as a kink, that the patches' own ends may miss.
-    medium = profile.tails(axis, list(itertools.pairwise(ends)))[1][:, degree]
-    left = medium * (torch.tensor(ends, dtype=torch.float64).diff() / degree) ** 2
-    return ends, rough or bool((left > UNRESOLVED * aim).any())
+    width = torch.minimum(radians / wave[nearest].clamp(min=1e-12), unresolved.width(x)).clamp(max=(high - low) / 2)
+    for again in range(AGAIN):
+        width = _graded(width, (high - low) / FINE)
+        ends = _mirrored(spread(x, width, sorted(hard)), hard)
+        # The patches' own ends lie elsewhere than those of halving, and may miss places such as a kink.
+        of_source, of_medium = _left(profile, axis, list(itertools.pairwise(ends)), degree, aim)
+        left = torch.maximum(of_source, of_medium)
+        # Patches a little narrower soon resolve what is smooth.
+        rough = rough or (again == 0 and bool((of_medium > UNRESOLVED).any()))
+        if bool((left <= ENOUGH).all()):
+            break
+        narrower = left.clamp(min=1.0, max=2.0**degree) ** (-1 / degree)
+        place = torch.searchsorted(torch.tensor(ends[1:-1], dtype=torch.float64), x, right=True)
+        width = width * narrower[place]
+    return ends, rough
+
+
+def _left(
+    profile: Profile, axis: int, intervals: Sequence[tuple[float, float]], degree: int, aim: float
+) -> tuple[Tensor, Tensor]:
+    """``(intervals,)``: what polynomials of a degree leave of the sources and of the medium, over the aim.
+
+    A source that is not resolved makes a field of its size times the square of the length over which it varies.
+    """
+    source, medium = profile.tails(axis, intervals)
+    low, high = profile.box.bounds[profile.box.axes[axis]]
+    width = torch.tensor(intervals, dtype=torch.float64).diff(dim=1)
+    reach = (width / degree) ** 2
+    size = torch.where(profile.largest > 0, profile.largest, 1.0)
+    of_source = source[:, degree] / size * reach / profile.width(axis) ** 2 * (width / (high - low))
+    return of_source.amax(1) / aim, medium[:, degree] * reach[:, 0] / aim
 
 
 @dataclass(frozen=True)
 class _Resolved:
-    """Ends of intervals that resolve the data, and the places where none did."""
+    """Ends of intervals that resolve the data, the widths that would just do, and the places where none did."""
 
     ends: tuple[float, ...]
+    widths: tuple[float, ...]
     rough: tuple[tuple[float, float], ...]
 
     def width(self, x: Tensor) -> Tensor:
-        """The width of the interval at each place."""
+        """The width that does at each place."""
         line = torch.tensor(self.ends, dtype=torch.float64)
         which = (torch.searchsorted(line, x, right=True) - 1).clamp(0, len(line) - 2)
-        return (line[1:] - line[:-1])[which]
+        return torch.tensor(self.widths, dtype=torch.float64)[which]
 
 
 def _resolved(profile: Profile, axis: int, hard: list[float], degree: int, aim: float, deepest: int) -> _Resolved:
     """Halve intervals between given ends until polynomials of a degree resolve source and medium in them.
 
-    Those whose medium is not resolved after ``deepest`` steps are rough, and left.
+    Between an interval that does and the one it is half of, the width that just does is interpolated. Those whose
+    medium is not resolved after ``deepest`` steps are rough, and left.
     """
     span = hard[-1] - hard[0]
-    waiting, done = list(itertools.pairwise(hard)), set(hard)
+    waiting = [(a, b, math.inf) for a, b in itertools.pairwise(hard)]
+    done: list[tuple[float, float]] = []
     rough: list[tuple[float, float]] = []
-    source_width = profile.width(axis)
     for depth in range(DEEPEST + 1):
         if not waiting:
             break
-        source, medium = profile.tails(axis, waiting)
-        # A source that is not resolved makes a field of its size times the square of the length over which it varies.
-        width = torch.tensor(waiting, dtype=torch.float64).diff(dim=1)
-        reach = (width / degree) ** 2
-        size = torch.where(profile.largest > 0, profile.largest, 1.0)
-        of_source = (source[:, degree] / size * reach / source_width**2 * (width / span)).amax(1)
-        of_medium = medium[:, degree] * reach[:, 0]
+        of_source, of_medium = _left(profile, axis, [(a, b) for a, b, _ in waiting], degree, aim)
         failed, waiting = waiting, []
-        for (a, b), source_bad, medium_bad in zip(failed, of_source > aim, of_medium > aim, strict=True):
-            if medium_bad and depth >= deepest:
-                rough.append((a, b))
-            elif (medium_bad or source_bad) and depth < DEEPEST:
-                done.add((a + b) / 2)
-                waiting += [(a, (a + b) / 2), ((a + b) / 2, b)]
-    found = sorted(done)
+        for (a, b, above), source_left, medium_left in zip(failed, of_source.tolist(), of_medium.tolist(), strict=True):
+            left, middle = max(source_left, medium_left), (a + b) / 2
+            rough += [(a, b)] * (medium_left > 1 and depth >= deepest)
+            if left > 1 and depth < (deepest if medium_left > 1 else DEEPEST):
+                waiting += [(a, middle, left), (middle, b, left)]
+            else:
+                done.append((a, (b - a) * _longer(left, above)))
+    done.sort()
+    found, widths = [a for a, _ in done] + [hard[-1]], [w for _, w in done]
     # What is not smooth is given up at a width of a part of the box.
     if rough:
         least = span / ROUGHEST
@@ -241,7 +290,16 @@ def _resolved(profile: Profile, axis: int, hard: list[float], degree: int, aim: 
             if end - kept[-1] >= 0.99 * min(least, _gap(end, rough)) or end in hard:
                 kept.append(end)
         found = [*kept, found[-1]]
-    return _Resolved(tuple(found), tuple(rough))
+        widths = [b - a for a, b in itertools.pairwise(found)]
+    return _Resolved(tuple(found), tuple(widths), tuple(rough))
+
+
+def _longer(left: float, above: float) -> float:
+    """How much longer an interval that leaves ``left`` may be where twice as long a one leaves ``above`` > 1."""
+    if left > 1 or not math.isfinite(above):
+        return 1.0
+    left = max(left, 1e-30)
+    return 2.0 ** (math.log(left) / math.log(left / above))
 
 
 def _gap(end: float, rough: list[tuple[float, float]]) -> float:
@@ -303,6 +361,19 @@ def _spread(x: Tensor, width: Tensor, hard: list[float]) -> tuple[float, ...]:
         inner = _snapped((_at(start + (stop - start) * share, measure, x) - a) / (b - a), share)
         ends += [a, *(a + (b - a) * inner).tolist()]
     return (*ends, hard[-1])
+
+
+def _halved(x: Tensor, width: Tensor, hard: list[float]) -> tuple[float, ...]:
+    """Ends of patches: the given ones, and what halving them makes until none is wider than the widths in it."""
+    waiting, ends = list(itertools.pairwise(hard)), {hard[-1]}
+    while waiting:
+        a, b = waiting.pop()
+        first, last = torch.searchsorted(x, torch.tensor([a, b], dtype=torch.float64)).tolist()
+        if b - a > WIDER * float(width[first : last + 1].min()):
+            waiting += [(a, (a + b) / 2), ((a + b) / 2, b)]
+        else:
+            ends.add(a)
+    return tuple(sorted(ends))
 
 
 def _snapped(inner: Tensor, even: Tensor) -> Tensor:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from .operator import Operator
-from .square import KEYS, Reference
+from .square import KEPT, KEYS, Reference
 
 EQUAL = 1e-12
 """Rows that differ by less, in units of the largest coefficient, are equal."""
@@ -30,6 +30,7 @@ class Symmetries:
     side: Tensor
 
     @classmethod
+    @lru_cache(maxsize=KEPT)
     def of(cls, square: Reference) -> Symmetries:
         """The symmetries of a reference square's nodes."""
         flips = torch.cartesian_prod(*[torch.tensor([1.0, -1.0], dtype=torch.float64)] * 2)

@@ -17,7 +17,7 @@ from .solver import as_network, solve_patches
 
 STRONGER = 1.5
 """The second layer absorbs so much more: of a reflection R it leaves about R^1.5, times rounding."""
-AIM = 1e-8
+AIM = 1.3e-7
 """The error of the patches that solve both: no reflection below about this is told from it."""
 MOST = 900
 """Patches beyond which the estimate would cost more than it tells."""

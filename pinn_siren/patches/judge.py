@@ -18,7 +18,7 @@ from .decomposition import Decomposition
 from .linearized import coefficients, stated
 from .square import KEYS
 
-FRESH, FEWER, MANY = 8, 4, 300
+FRESH, FEWER, MANY = 8, 4, 100
 """Points in each patch at which the residual is looked at, and on each of its sides for the jumps; fewer where there
 are many patches."""
 SEEN = 2000

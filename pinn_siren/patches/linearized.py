@@ -57,28 +57,56 @@ def expect_covered(problem: Problem) -> None:
         raise NotCoveredError("Patches solve elliptic equations of second order.")
 
 
+class Kind:
+    """An operator and its conditions on a domain, by their coefficients at some points."""
+
+    def __init__(self, problem: Problem) -> None:
+        sampler = Sampler(torch.Generator().manual_seed(1))
+        self._problem = problem
+        self._points = {c.name: c.sample(PROBED, sampler)[0] for c in _all(problem)}
+        self._known = {c.name: _linearized(problem, c, self._points[c.name])[0] for c in _all(problem)}
+
+    def holds(self, problem: Problem) -> bool:
+        """Whether another problem differs in sources and data alone."""
+        one, other = (
+            (type(p), p.domain.bounds, p.physical_domain.bounds, [c.name for c in _all(p)])
+            for p in (self._problem, problem)
+        )
+        return one == other and all(
+            torch.allclose(_linearized(problem, c, self._points[c.name])[0], self._known[c.name], rtol=1e-10)
+            for c in _all(problem)
+        )
+
+
 def expect_same_operator(problems: Sequence[Problem]) -> None:
     """Raises ``NotCoveredError`` unless patches cover the first problem and the others have its operator."""
     if not problems:
         raise NotCoveredError("Patches solve at least one problem, and there is none.")
     expect_covered(problems[0])
-    first = [problems[0].physical_domain.bounds, problems[0].domain.bounds, type(problems[0])]
-    sampler = Sampler(torch.Generator().manual_seed(1))
-    equation, beside = stated(problems[0])
-    points = {c.name: c.sample(PROBED, sampler)[0] for c in (equation, *beside)}
-    known = {c.name: _linearized(problems[0], c, points[c.name])[0] for c in (equation, *beside)}
+    kind = Kind(problems[0])
     for number, problem in enumerate(problems[1:], 2):
-        one, others = stated(problem)
-        same = [problem.physical_domain.bounds, problem.domain.bounds, type(problem)] == first
-        same = same and [c.name for c in (one, *others)] == list(points)
-        if not same or any(
-            not torch.allclose(_linearized(problem, c, points[c.name])[0], known[c.name], rtol=1e-10)
-            for c in (one, *others)
-        ):
+        if not kind.holds(problem):
             raise NotCoveredError(
                 f"Problems solved at once differ in sources and data alone, and number {number} has another domain, "
                 "operator or conditions than the first."
             )
+
+
+def by_operator(problems: Sequence[Problem]) -> list[list[int]]:
+    """The numbers of the problems that patches cover, those of one operator together."""
+    kinds: list[tuple[Kind, list[int]]] = []
+    for number, problem in enumerate(problems):
+        try:
+            for kind, members in kinds:
+                if kind.holds(problem):
+                    members.append(number)
+                    break
+            else:
+                expect_covered(problem)
+                kinds.append((Kind(problem), [number]))
+        except NotCoveredError:
+            continue
+    return [members for _, members in kinds]
 
 
 def definite(problem: Problem) -> bool:
@@ -112,6 +140,11 @@ def stated(problem: Problem) -> tuple[Constraint, list[Constraint]]:
         if c.place is None or c.place.kind != "boundary" or c.reduce != "points":
             raise NotCoveredError(f"Patches take conditions on the boundary, and {c.name!r} is another.")
     return equation, beside
+
+
+def _all(problem: Problem) -> list[Constraint]:
+    equation, beside = stated(problem)
+    return [equation, *beside]
 
 
 def _zero(problem: Problem, p: Points, plan: Plan) -> tuple[Jet, ...]:
@@ -156,4 +189,6 @@ def _linearized(problem: Problem, c: Constraint, p: Points) -> tuple[Tensor, Ten
     return torch.stack(columns, dim=1), value
 
 
-__all__ = ["NotCoveredError", "coefficients", "definite", "expect_covered", "expect_same_operator", "stated"]
+__all__ = [
+    "NotCoveredError", "by_operator", "coefficients", "definite", "expect_covered", "expect_same_operator", "stated",
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,8 @@ SIDE_WEIGHT = 50.0
 """The weight of a patch's sides beside its inside; from 30 to 100 the error changes little."""
 CHUNK = 2**24
 """Numbers of the matrices that are factored at once."""
+SILENT = 1e-18
+"""A source below this much of its largest value does nothing to a patch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +45,11 @@ def solve_locally(operator: Operator, classes: Classes, symmetries: Symmetries, 
     maps = torch.zeros(count, e, e, dtype=dtype, device=device)
     own = torch.zeros(patches, r, k, dtype=dtype, device=device)
     given = torch.zeros(patches, e, k, dtype=dtype, device=device)
-    driven = operator.right.abs().amax((1, 2)) > 0
-    numbers = torch.zeros(count, dtype=torch.long, device=device).index_add_(0, classes.member, driven.long())
-    # Classes with as many sources stand side by side, so that a chunk's right sides have one width.
-    order = numbers.argsort()
-    step = max(1, CHUNK // ((square.values.shape[1] + e) * r))
-    for part in order.split(step):
+    sizes = operator.right.abs().amax(1)
+    driven = torch.nonzero(sizes > SILENT * sizes.amax(0))
+    numbers = torch.zeros(count, dtype=torch.long, device=device)
+    numbers.index_add_(0, classes.member[driven[:, 0]], torch.ones_like(driven[:, 0]))
+    for part in _chunks(numbers, e, max(1, CHUNK // ((square.values.shape[1] + e) * r))):
         matrix, back = _matrices(operator, classes, symmetries, square, part)
         sources, owners = _sources(operator, classes, symmetries, driven, part)
         rows = matrix.shape[1]
@@ -55,16 +57,11 @@ def solve_locally(operator: Operator, classes: Classes, symmetries: Symmetries, 
         right[:, rows - e :, :e] = SIDE_WEIGHT * torch.eye(e, dtype=dtype, device=device)
         right[:, : rows - e, e:] = sources
         solved = _least_squares(matrix, right)
-        response[part], maps[part] = solved[..., :e], back @ solved[..., :e]
-        if len(owners):
-            place, column, patch = owners.T
-            columns = (e + column[:, None] * k + torch.arange(k, device=device)).T
-            made = solved[place, :, columns].movedim(0, -1)
-            own[patch] = made
-            there = torch.gather(
-                back[place] @ made, 1, symmetries.back.to(device)[classes.view[patch]][..., None].expand(-1, -1, k)
-            )
-            given[patch] = there
+        returned = back @ solved
+        response[part], maps[part] = solved[..., :e], returned[..., :e]
+        place, column, patch, source = owners.T
+        own[patch, :, source] = solved[place, :, e + column]
+        given[patch, :, source] = torch.gather(returned[place, :, e + column], 1, symmetries.back[classes.view[patch]])
     return Local(response, maps, own, given)
 
 
@@ -98,23 +95,33 @@ def _combine(coefficients: Tensor, functions: Tensor) -> Tensor:
     return total
 
 
+def _chunks(numbers: Tensor, free: int, most: int) -> list[Tensor]:
+    """The classes in chunks of at most ``most``; in each, columns filled up to one number at most about double."""
+    order = numbers.argsort()
+    ends, start = [0], 0
+    counts = numbers[order].tolist()
+    for place, count in enumerate(counts):
+        if place - start == most or count > 2 * counts[start] + free:
+            ends.append(place)
+            start = place
+    return [order[a:b] for a, b in itertools.pairwise([*ends, len(counts)])]
+
+
 def _sources(
     operator: Operator, classes: Classes, symmetries: Symmetries, driven: Tensor, part: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """``(classes, N, columns)`` sources of the classes' patches, and whose they are: (class, place, patch) rows."""
+    """``(classes, N, columns)`` sources on the classes' patches, and whose: (class, column, patch, source) rows."""
     place = torch.full((len(classes.first),), -1, device=part.device)
     place[part] = torch.arange(len(part), device=part.device)
-    patches = torch.nonzero(driven & (place[classes.member] >= 0))[:, 0]
-    patches = patches[place[classes.member[patches]].argsort(stable=True)]
-    which = place[classes.member[patches]]
-    starts = torch.searchsorted(which, which)
-    column = torch.arange(len(which), device=part.device) - starts
+    which = place[classes.member[driven[:, 0]]]
+    here = torch.nonzero(which >= 0)[:, 0]
+    here = here[which[here].argsort(stable=True)]
+    which, (patch, source) = which[here], driven[here].T
+    column = torch.arange(len(which), device=part.device) - torch.searchsorted(which, which)
     most = int(column.max()) + 1 if len(column) else 0
-    n, k = operator.right.shape[1:]
-    sources = operator.right.new_zeros(len(part), n, most, k)
-    nodes = symmetries.node[classes.view[patches]]
-    sources[which, :, column] = torch.gather(operator.right[patches], 1, nodes[..., None].expand(-1, -1, k))
-    return sources.flatten(2), torch.stack([which, column, patches], dim=1)
+    sources = operator.right.new_zeros(len(part), operator.right.shape[1], most)
+    sources[which, :, column] = torch.gather(operator.right[patch, :, source], 1, symmetries.node[classes.view[patch]])
+    return sources, torch.stack([which, column, patch, source], dim=1)
 
 
 def _least_squares(matrix: Tensor, right: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ this out of two blocks' maps leaves one map of the sides that remain (Gillman, B
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ Runs = list[tuple[int, int]]
 Sizes = tuple[int, int, int, int]
 """Numbers of nodes on the left, right, bottom and top side of a block; 0 on the box's own sides."""
 CHUNK = 2**22
+STEPS = 3
 
 
 @dataclass
@@ -62,14 +64,20 @@ class Merge:
     inner: Tensor
     offset: Tensor
     order: Runs
+    gain: float
     places: tuple[tuple[Runs, Runs], tuple[Runs, Runs]]
 
 
-def dissect(level: Level, blocks: dict[Sizes, Blocks], lengths: tuple[list[float], list[float]]) -> dict[Sizes, Tensor]:
-    """What every patch takes in: ``(blocks, e, k)`` for the blocks of each shape of the first level.
+def dissect(
+    level: Level, blocks: dict[Sizes, Blocks], lengths: tuple[list[float], list[float]]
+) -> tuple[dict[Sizes, Tensor], float]:
+    """What every patch takes in, ``(blocks, e, k)`` for the blocks of each shape of the first level; the amplification.
 
-    ``lengths``: of the intervals along both axes; the axis whose blocks are shorter is merged first.
+    ``lengths``: of the intervals along both axes; the axis whose blocks are shorter is merged first. The amplification
+    is the largest factor by which a merge enlarges what goes in at its interface, over that of the first merges: about
+    2, and as large as the resonances that the problem is near.
     """
+    gains: list[float] = []
     steps: list[tuple[list[Merge], Kept, dict[Sizes, int]]] = []
     lines = [list(line) for line in lengths]
     while len(level) > 1 or len(level[0]) > 1:
@@ -78,6 +86,7 @@ def dissect(level: Level, blocks: dict[Sizes, Blocks], lengths: tuple[list[float
         counts = {sizes: len(b.kind) for sizes, b in blocks.items()}
         above, merged, merges, kept = _merge_level(level, blocks, axis)
         steps.append((merges, kept, counts))
+        gains.append(max(m.gain for m in merges))
         line = lines[axis]
         lines[axis] = [sum(line[i : i + 2]) for i in range(0, len(line), 2)]
         level, blocks = above, merged
@@ -85,7 +94,7 @@ def dissect(level: Level, blocks: dict[Sizes, Blocks], lengths: tuple[list[float
     taken = {top: torch.zeros_like(blocks[top].given)}
     for merges, kept, counts in reversed(steps):
         taken = _split_level(merges, kept, counts, taken)
-    return taken
+    return taken, max(gains) / gains[0] if gains else math.inf
 
 
 def _merge_level(
@@ -165,6 +174,7 @@ def _merge(
     n, a = ss1.shape[1], ee1.shape[1]
     # x1 = -(T2 x2 + se2 y2 + g2), x2 = -(T1 x1 + se1 y1 + g1); y: taken outside, g: given at the interface.
     factors, pivots = torch.linalg.lu_factor(torch.eye(n, dtype=t1.dtype, device=device) - ss2 @ ss1)
+    gain = _gain(factors, pivots)
     inner1 = torch.linalg.lu_solve(factors, pivots, torch.cat([ss2 @ se1, -se2], dim=2))
     inner2 = -(ss1 @ inner1)
     inner2[..., :a] -= se1
@@ -185,7 +195,19 @@ def _merge(
         outside[part, :a] += es1[which] @ x1
         outside[part, a:] += es2[which] @ x2
     pair = Blocks(maps, kind, _parts(outside, order, 1))
-    return pair, Merge(numbers, firsts, seconds, shapes, kind, inner, offset, order, ((e1, s1), (e2, s2)))
+    return pair, Merge(numbers, firsts, seconds, shapes, kind, inner, offset, order, gain, ((e1, s1), (e2, s2)))
+
+
+def _gain(factors: Tensor, pivots: Tensor) -> float:
+    """About the largest absolute eigenvalue of the inverses of factored matrices, by a few steps of iteration."""
+    ones = torch.ones_like(factors[:, :, :1])
+    # No vector that symmetry makes orthogonal to what is looked for.
+    vector = ones + torch.rand(ones.shape[1:], generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(ones)
+    size = vector.norm(dim=1, keepdim=True)
+    for _ in range(STEPS):
+        vector = torch.linalg.lu_solve(factors, pivots, vector / size)
+        size = vector.norm(dim=1, keepdim=True)
+    return float(size.max())
 
 
 def _split(sizes: Sizes, shared: int) -> tuple[Runs, Runs]:

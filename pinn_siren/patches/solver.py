@@ -24,13 +24,15 @@ from .square import Reference, reference_square, size_of
 @dataclass(frozen=True, eq=False)
 class Solved:
     """``weights`` ``(k, patches, width)``: each patch's coefficients of the features, a solution a source; ``turn``
-    ``(patches, 2, 2)``: the symmetry through which each patch sees them; ``classes``: patches that were factored."""
+    ``(patches, 2, 2)``: the symmetry through which each patch sees them; ``classes``: patches that were factored;
+    ``amplification``: how near the problem is to a resonance (``merge.dissect``)."""
 
     decomposition: Decomposition
     square: Reference
     weights: Tensor
     turn: Tensor
     classes: int
+    amplification: float
 
 
 def solve_patches(
@@ -48,6 +50,13 @@ def solve_patches(
     """
     several = [problems] if isinstance(problems, Problem) else list(problems)
     expect_covered(several[0])
+    return solve_covered(several, decomposition, size, seed, device)
+
+
+def solve_covered(
+    several: Sequence[Problem], decomposition: Decomposition, size: str, seed: int, device: torch.device | None = None
+) -> Solved:
+    """``solve_patches`` of problems that are known to be covered."""
     if not decomposition.covers(several[0].domain):  # type: ignore[arg-type]
         raise UsageError(f"{decomposition} with ends {dict(decomposition.breaks)} do not fill {several[0].domain}.")
     square = reference_square(size_of(size), seed)
@@ -56,17 +65,17 @@ def solve_patches(
     classes = classify(operator, symmetries).to(device)
     square, symmetries, operator = square.to(device), symmetries.to(device), operator.to(device)
     local = solve_locally(operator, classes, symmetries, square)
-    taken = _dissected(operator, classes, symmetries, local, decomposition)
+    taken, amplification = _dissected(operator, classes, symmetries, local, decomposition)
     weights = _weights(classes, symmetries, local, square, taken)
     if not several[0].complex_valued and weights.is_complex():
         weights = weights.real
-    return Solved(decomposition, square, weights, symmetries.turn[classes.view], len(classes.first))
+    return Solved(decomposition, square, weights, symmetries.turn[classes.view], len(classes.first), amplification)
 
 
 def _dissected(
     operator: Operator, classes: Classes, symmetries: Symmetries, local: Local, decomposition: Decomposition
-) -> Tensor:
-    """``(P, E, k)``: the data that every patch takes in through its sides."""
+) -> tuple[Tensor, float]:
+    """``(P, E, k)``: the data that every patch takes in through its sides; the amplification of the merges."""
     q = operator.traces.shape[2] // 4
     first, second = operator.shape
     outer = operator.outer.repeat_interleave(q, dim=1)
@@ -93,10 +102,11 @@ def _dissected(
         for number, patch in enumerate(patches.tolist()):
             level[patch // second][patch % second] = Place(sizes, number)
     lengths = [[b - a for a, b in itertools.pairwise(e)] for e in decomposition.breaks.values()]
-    for sizes, found in dissect(level, blocks, (lengths[0], lengths[1])).items():
+    inner, amplification = dissect(level, blocks, (lengths[0], lengths[1]))
+    for sizes, found in inner.items():
         patches = members[sizes]
         taken[patches[:, None], torch.nonzero(~outer[patches[0]])[:, 0]] = found
-    return taken
+    return taken, amplification
 
 
 def _weights(classes: Classes, symmetries: Symmetries, local: Local, square: Reference, taken: Tensor) -> Tensor:
@@ -128,4 +138,4 @@ def as_network(solved: Solved, problem: Problem, amplitude: float = 1.0, source:
     return network
 
 
-__all__ = ["Solved", "as_network", "solve_patches"]
+__all__ = ["Solved", "as_network", "solve_covered", "solve_patches"]

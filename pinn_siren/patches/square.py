@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from ..points import Points
 
 KEYS = ("", "x", "y", "xx", "xy", "yy")
 """The derivatives of an operator of second order, in the order in which coefficients are kept."""
+KEPT = 12
+"""Reference squares that are kept for the next solve."""
 CUT = 1e-14
 """Combinations of features below this much of the largest are rounding, and left out."""
 
@@ -86,6 +89,7 @@ class Reference:
         return self.size.edge
 
 
+@lru_cache(maxsize=KEPT)
 def reference_square(size: Size, seed: int) -> Reference:
     """The reference square of a size: one singular value decomposition orthonormalizes the features for all patches."""
     network = Patchwork(

@@ -11,8 +11,9 @@ import scipy.sparse as sparse
 from ..errors import NoReferenceError
 from ..jet import Column, Linearization
 from .discrete import Discretization, Levels, Source, Stated
+from .factors import GIVE
 from .lines import Field
-from .newton import GIVE, Newton
+from .newton import Newton
 from .rows import Rows
 
 Quarter = tuple[Field, list[Column]]
@@ -39,6 +40,12 @@ class Block:
         """``(levels, fields, N)`` at the unknown levels, from those before and a guess of the same shape."""
         self.unknown, self.known = unknown, known
         return self._unpacked(self.newton.solve(self._packed(guess)))
+
+    def linearized(self, unknown: tuple[int, ...], known: Levels, at: Field) -> tuple[sparse.csr_matrix, Field]:
+        """The system's matrix and residual at fields ``(levels, fields, N)``: of a linear problem the system itself."""
+        self.unknown, self.known = unknown, known
+        x = self._packed(at)
+        return self._jacobian(x), self._residual(x)
 
     def _packed(self, u: Field) -> Field:
         flat = u.ravel()

@@ -13,8 +13,8 @@ from ..errors import NoReferenceError
 from ..jet import LAPLACIAN, Linearization
 from ..points import TIME
 from .discrete import Discretization
+from .factors import GIVE
 from .lines import Index
-from .newton import GIVE
 
 ADD = "add one there, or give reference= for your own."
 NEGLIGIBLE = 1e-12

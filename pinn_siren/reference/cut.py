@@ -42,18 +42,18 @@ def cut_nodes(domain: Domain, cells: Mapping[str, int]) -> Nodes:
     if domain.has_time or not 1 <= len(domain.axes) <= 3:
         raise ProblemError(f"Cut cells need a region of 1 to 3 space axes without time, got {domain}.")
     grid = {a: np.linspace(*domain.bounds[a], cell_count(cells, a) + 1) for a in domain.axes}
-    cut = _cut(domain, grid)
-    index, normals = domain.normals_at(torch.from_numpy(cut.coordinates[cut.edge]))
-    missing = np.setdiff1d(np.arange(len(cut.edge)), index.numpy())
+    found = cut(domain, grid)
+    index, normals = domain.normals_at(torch.from_numpy(found.coordinates[found.edge]))
+    missing = np.setdiff1d(np.arange(len(found.edge)), index.numpy())
     if len(missing):
-        place = ", ".join(f"{c:.6g}" for c in cut.coordinates[cut.edge[missing[0]]])
+        place = ", ".join(f"{c:.6g}" for c in found.coordinates[found.edge[missing[0]]])
         raise NoReferenceError(f"The boundary of {domain} has no normal at ({place}): change the grid a little.")
-    boundary, outward = cut.edge[index.numpy()], normals.numpy()
-    return Nodes(domain.axes, cut.coordinates, cut.inside, boundary, outward, cut.derivative, grid, cut.on_grid)
+    boundary, outward = found.edge[index.numpy()], normals.numpy()
+    return Nodes(domain.axes, found.coordinates, found.inside, boundary, outward, found.derivative, grid, found.on_grid)
 
 
 @dataclass(frozen=True, eq=False)
-class _Cut:
+class Cut:
     """The numbered nodes: those of the grid first, in its order, then the cuts.
 
     ``number``: the grid's shape, -1 outside. ``inside``: (M,), ``edge``: (B,), together all nodes. ``legs``: (M, d, 2)
@@ -71,10 +71,12 @@ class _Cut:
 
     @cached_property
     def steps(self) -> Real:
+        """(d,): the grid's steps."""
         return np.array([nodes[1] - nodes[0] for nodes in self.grid.values()])
 
     @cached_property
     def kept(self) -> dict[str, sparse.csr_matrix]:
+        """The derivatives that were asked for."""
         return {"": sparse.csr_matrix(sparse.identity(len(self.coordinates)))}
 
     def derivative(self, key: str) -> sparse.csr_matrix:
@@ -129,6 +131,7 @@ class _Cut:
 
     @cached_property
     def at_edge(self) -> LocalFit:
+        """Local polynomials at the boundary's nodes."""
         return fit(self.coordinates, self.edge, self.steps, self.links)
 
     def _matrix(self, powers: list[int]) -> sparse.csr_matrix:
@@ -173,7 +176,7 @@ class _Cut:
         return parts
 
 
-def _cut(domain: Domain, grid: dict[str, Real]) -> _Cut:
+def cut(domain: Domain, grid: dict[str, Real]) -> Cut:
     """Sort the grid's nodes into inside, boundary and outside, and follow its lines to the boundary."""
     mesh = np.stack(np.meshgrid(*grid.values(), indexing="ij"), axis=-1)
     shape, d = mesh.shape[:-1], mesh.shape[-1]
@@ -212,7 +215,7 @@ def _cut(domain: Domain, grid: dict[str, Real]) -> _Cut:
     ends[rows, axes, sides] = held.sum() + np.arange(len(cuts))
     coordinates = np.concatenate([nodes[held], cuts])
     edge = np.concatenate([number[on_edge], held.sum() + np.arange(len(cuts))])
-    return _Cut(domain, grid, number.reshape(shape), coordinates, number[free], edge, legs, ends)
+    return Cut(domain, grid, number.reshape(shape), coordinates, number[free], edge, legs, ends)
 
 
 def _leg(

@@ -90,16 +90,19 @@ class Discretization:
 
         return self._record(stated, evaluate)
 
-    def residual(self, stated: Stated, level: int, levels: Levels) -> Field:
-        """``(parts, n)``: what is left of a constraint."""
+    def parts(self, stated: Stated, level: int, levels: Levels) -> tuple[torch.Tensor, ...]:
+        """``(n,)`` each: what is left of a constraint's parts, with the graph of what its coefficients depend on."""
         points = self.points(stated, level)
 
-        def evaluate(plan: Plan) -> Field:
-            parts = checked(stated.constraint, [points], [self._jets(stated, points, plan, level, levels)])
-            return np.stack([part.detach().numpy() for part in parts])
+        def evaluate(plan: Plan) -> tuple[torch.Tensor, ...]:
+            return checked(stated.constraint, [points], [self._jets(stated, points, plan, level, levels)])
 
+        return tuple(self._record(stated, evaluate))
+
+    def residual(self, stated: Stated, level: int, levels: Levels) -> Field:
+        """``(parts, n)``: what is left of a constraint."""
         with torch.no_grad():
-            return self._record(stated, evaluate)
+            return np.stack([part.numpy() for part in self.parts(stated, level, levels)])
 
     def linearization(self, stated: Stated, level: int, levels: Levels) -> Linearization:
         """The linearization at the fields of some levels."""

@@ -14,8 +14,8 @@ from scipy.linalg import lu_factor, lu_solve
 
 from ..errors import NoReferenceError
 from .chebyshev import Axis, unit_derivative
+from .factors import lu
 from .lines import Field, Index, Real
-from .newton import lu
 
 Apply = Callable[[Field], Field]
 

@@ -10,8 +10,8 @@ from ..conditions import Constraint
 from ..errors import NoReferenceError
 from .block import Block
 from .discrete import Discretization, Scheme, Source, Stated, Weights
+from .factors import GIVE
 from .lines import Field
-from .newton import GIVE
 from .rows import Rows
 
 

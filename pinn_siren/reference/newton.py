@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sparse
-import scipy.sparse.linalg as solvers
 
 from ..errors import NoReferenceError
+from .factors import GIVE, Factors
 from .lines import Field, Real
 
 STEPS = 60
@@ -19,12 +19,6 @@ CONVERGED = 1e-11
 """The last step, of the field's largest value."""
 ROUNDING = 1e-11
 """The residual of balanced rows, of the field's largest value, below which it may stop falling."""
-DIAGONAL = 0.01
-"""The least diagonal pivot, of its column's largest entry."""
-GROWTH = 1e13
-"""A matrix that answers random data by more than this is singular."""
-
-Solve = Callable[[Field], Field]
 
 
 class Newton:
@@ -33,19 +27,19 @@ class Newton:
     def __init__(self, residual: Callable[[Field], Field], jacobian: Callable[[Field], sparse.csr_matrix]) -> None:
         self.residual, self.jacobian = residual, jacobian
         self._scale: Real | None = None
-        self._solve: Solve | None = None
+        self._factors: Factors | None = None
 
     def solve(self, x: Field) -> Field:
         """The root near ``x``. Raises ``NoReferenceError`` where none is found, or the matrix is singular."""
-        fresh = self._solve is None
+        fresh = self._factors is None
         if fresh:
             self._factor(x)
         left = self._left(x)
         if not np.isfinite(left).all():
             raise NoReferenceError(f"The discrete equations are not finite at their start, {_named(x)}: {GIVE}")
         for _ in range(STEPS):
-            assert self._solve is not None
-            step = self._solve(-left)
+            assert self._factors is not None
+            step = self._factors.solve(-left)
             trial, after = x + step, self._left(x + step)
             before, now = np.abs(left).max(), np.abs(after).max()
             size = max(np.abs(trial).max(), np.finfo(np.float64).tiny)
@@ -86,40 +80,7 @@ class Newton:
         if not rows.all():
             raise NoReferenceError(f"An equation or a condition does not depend on the fields at {_named(x)}: {GIVE}")
         self._scale = 1 / rows
-        self._solve = lu(sparse.csc_matrix(sparse.diags(self._scale) @ matrix))
-
-
-GIVE = "there is no classical solution to compare with; give reference= for your own."
-
-
-def lu(matrix: sparse.csc_matrix) -> Solve:
-    """A sparse LU with one step of refinement. Raises ``NoReferenceError`` where the matrix is singular."""
-    probe = np.random.default_rng(11).standard_normal(matrix.shape[0])
-    # Near-diagonal pivots keep the fill low, but where they are too small, as in advection, pivoting spoils the order.
-    strong = np.abs(matrix.diagonal()) >= DIAGONAL * abs(matrix).max(axis=0).toarray().ravel()
-    for threshold, symmetric in ((DIAGONAL, True), (1.0, False))[0 if strong.mean() > 0.9 else 1 :]:
-        try:
-            factors = solvers.splu(
-                matrix,
-                permc_spec="MMD_AT_PLUS_A" if symmetric else "COLAMD",
-                diag_pivot_thresh=threshold,
-                options={"SymmetricMode": symmetric},
-            )
-        except RuntimeError:
-            continue
-
-        def solve(load: Field, factors: solvers.SuperLU = factors) -> Field:
-            found = factors.solve(load)
-            return np.asarray(found + factors.solve(load - matrix @ found))
-
-        found = solve(probe.astype(matrix.dtype))
-        size = np.abs(found).max()
-        if np.isfinite(size) and size <= GROWTH and np.abs(probe - matrix @ found).max() <= 1e-10 * (1 + size):
-            return solve
-    raise NoReferenceError(
-        "The discrete equations are singular: the conditions leave something free (a constant, a pressure, a rigid "
-        f"motion) or demand too much of it; {GIVE}"
-    )
+        self._factors = Factors(sparse.csc_matrix(sparse.diags(self._scale) @ matrix))
 
 
 def _named(x: Field) -> str:

@@ -44,15 +44,20 @@ class Nodes:
 
 
 def box_nodes(
-    box: Box, cells: Mapping[str, int], order_by_axis: Mapping[str, int], periodic: Collection[str] = ()
+    box: Box,
+    cells: Mapping[str, int],
+    order_by_axis: Mapping[str, int],
+    periodic: Collection[str] = (),
+    accuracy: int = 2,
 ) -> Nodes:
     """The nodes of a uniform grid on the space axes of a box, both ends included.
 
     ``order_by_axis``: the equation's order along each axis; from three on, ``ceil(order / 2) - 1`` layers of ghosts lie
     behind each face, none beside its edges: there they are extrapolated along the face's normal by a polynomial of
-    degree four. Along ``periodic`` axes the last node is the first, and there is no boundary.
+    degree four. Along ``periodic`` axes the last node is the first, and there is no boundary. ``accuracy``: the formal
+    order of the differences, even, above two for equations of at most second order only.
     """
-    lines = [_line(box.bounds[a], cells[a], order_by_axis.get(a, 2), a in periodic) for a in box.space_axes]
+    lines = [_line(box.bounds[a], cells[a], order_by_axis.get(a, 2), a in periodic, accuracy) for a in box.space_axes]
     full = _Tensor(box.space_axes, tuple(lines))
     number = np.full(full.size, -1)
     number[full.unknown] = np.arange(full.unknown.sum())
@@ -89,6 +94,7 @@ class _Line:
     cells: int
     layers: int
     periodic: bool
+    accuracy: int
 
     @property
     def size(self) -> int:
@@ -105,9 +111,9 @@ class _Line:
     def matrix(self, order: int) -> sparse.csr_matrix:
         """(size, size): the derivative of an order at every node."""
         rows, columns, entries = [], [], []
-        half = (order + 1) // 2
-        # A slope of third order keeps the error of Neumann and traction sides below that inside.
-        width = order + 3 if order == 1 else order + 2
+        half = (order + 1) // 2 + self.accuracy // 2 - 1
+        # A slope of one order more keeps the error of Neumann and traction sides below that inside.
+        width = order + self.accuracy + (order == 1)
         for i in range(self.size):
             if self.periodic or half <= i < self.size - half:
                 nodes = np.arange(i - half, i + half + 1)
@@ -120,10 +126,10 @@ class _Line:
         return sparse.csr_matrix((entries, (rows, columns)), shape=(self.size, self.size))
 
 
-def _line(bounds: tuple[float, float], cells: int, order: int, periodic: bool) -> _Line:
+def _line(bounds: tuple[float, float], cells: int, order: int, periodic: bool, accuracy: int) -> _Line:
     low, high = bounds
     layers = 0 if periodic else max(0, (order + 1) // 2 - 1)
-    return _Line(low, (high - low) / cells, cells, layers, periodic)
+    return _Line(low, (high - low) / cells, cells, layers, periodic, accuracy)
 
 
 @lru_cache(maxsize=256)

@@ -10,21 +10,23 @@ import torch
 
 from ..domains import Box, Product
 from ..errors import NoReferenceError
+from ..joined import together
 from ..points import TIME
 from ..problem import Problem
 from .block import Block
 from .cells import weighted
 from .cut import cut_nodes
 from .discrete import Discretization, Source
+from .factors import GIVE
 from .grid import GridSolution
 from .levels import march, quotients
 from .lines import Field
-from .newton import GIVE
 from .nodes import Nodes, box_nodes
 from .rows import Rows, lay_out
 
 MOST_UNKNOWNS = {2: 70_000, 3: 40_000}
-"""Of the finest of three grids, by the number of space axes: what a sparse LU takes seconds for."""
+"""Of the finest of three grids, of fields that constraints join, by the number of space axes: what a sparse LU takes
+seconds for."""
 MOST_CELLS_FOURTH = 256
 """Of the finest grid along an axis of fourth order: rounding grows with the fourth power of the cells."""
 
@@ -40,7 +42,7 @@ def solve_residual(problem: Problem, cells: Mapping[str, int]) -> GridSolution:
 
     Raises ``NoReferenceError`` where this does not cover the problem, or finds no solution.
     """
-    nodes = _nodes(problem, cells)
+    nodes = nodes_of(problem, cells)
     times, scheme = np.zeros(1), quotients(1.0)
     if problem.domain.has_time:
         times = np.linspace(*problem.domain.bounds[TIME], cells[TIME] + 1)
@@ -56,13 +58,14 @@ def affordable(problem: Problem, cells: Mapping[str, int]) -> dict[str, int]:
     axes = problem.domain.space_axes
     orders = {a: problem.order(a) for a in axes}
     fourth = max(orders.values(), default=0) > 2
-    size = math.prod(4 * cells[a] for a in axes) * len(problem.fields) * (1 + fourth)
+    size = math.prod(4 * cells[a] for a in axes) * together(problem) * (1 + fourth)
     fit = min(1.0, (MOST_UNKNOWNS.get(len(axes), size) / size) ** (1 / max(1, len(axes))))
     limit = {a: MOST_CELLS_FOURTH // 4 if orders[a] > 2 else cells[a] for a in axes}
     return {a: min(limit[a], max(4, int(n * fit))) if a in limit else n for a, n in cells.items()}
 
 
-def _nodes(problem: Problem, cells: Mapping[str, int]) -> Nodes:
+def nodes_of(problem: Problem, cells: Mapping[str, int], accuracy: int = 2) -> Nodes:
+    """The nodes of a problem's space; of an ``accuracy`` above two on boxes only."""
     domain = problem.domain
     if not isinstance(domain, Box):
         return cut_nodes(domain.space if isinstance(domain, Product) else domain, cells)
@@ -79,7 +82,7 @@ def _nodes(problem: Problem, cells: Mapping[str, int]) -> Nodes:
             raise NoReferenceError(
                 f"Periodic({axis!r}) holds for {count} of {len(problem.fields)} fields; the solver needs all: {GIVE}"
             )
-    return box_nodes(domain, cells, orders, periodic)
+    return box_nodes(domain, cells, orders, periodic, accuracy)
 
 
 def _steady(d: Discretization, rows: Rows) -> Field:

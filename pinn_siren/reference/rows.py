@@ -14,8 +14,8 @@ from ..jet import LAPLACIAN, Linearization
 from ..points import TIME
 from .corners import ADD, Offers, occurs_in, place_of
 from .discrete import Discretization, Stated
+from .factors import GIVE
 from .lines import Index
-from .newton import GIVE
 
 
 @dataclass(frozen=True, eq=False)

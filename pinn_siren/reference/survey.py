@@ -55,18 +55,8 @@ class Survey:
         """``(N, 2)``: the nodes at which the medium is unknown."""
         return self._grid[self._inside]
 
-    def data(self, m: Real) -> Complex:
-        """``(R, S)``: what the receivers read for the squared slowness ``(N,)`` at the unknown nodes."""
-        return self._solve(m)[2]
-
-    def linearized(self, m: Real) -> tuple[Complex, Complex]:
-        """``(R, S)`` data, and their derivatives ``(R, S, N)`` by the squared slowness at the unknown nodes."""
-        lu, u, data = self._solve(m)
-        adjoint = lu.solve(self._reading.T.toarray().astype(np.complex128), trans="T")
-        slopes = np.einsum("nr,ns->rsn", adjoint[self._inside], u[self._inside])
-        return data, -(self.wavenumber**2) * slopes
-
-    def _solve(self, m: Real) -> tuple[sla.SuperLU, Complex, Complex]:
+    def waves(self, m: Real) -> Waves:
+        """The waves for the squared slowness ``(N,)`` at the unknown nodes."""
         everywhere = np.ones(len(self._grid))
         everywhere[self._inside] = m
         matrix = (self._laplacian + sp.diags(self.wavenumber**2 * everywhere)).tocsc()
@@ -74,7 +64,11 @@ class Survey:
             matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01, options={"SymmetricMode": True}
         )  # fmt: skip
         u = lu.solve(-self._emission)
-        return lu, u, self._reading @ u
+        return Waves(self, lu, u, self._reading @ u)
+
+    def data(self, m: Real) -> Complex:
+        """``(R, S)``: what the receivers read for the squared slowness ``(N,)`` at the unknown nodes."""
+        return self.waves(m).data
 
     @cached_property
     def _axis(self) -> Real:
@@ -124,6 +118,22 @@ class Survey:
         return reading.tocsr()
 
 
+@dataclass(frozen=True, eq=False)
+class Waves:
+    """The waves ``u`` of a survey in one medium, and ``data`` ``(R, S)``, what the receivers read of them."""
+
+    survey: Survey
+    lu: sla.SuperLU
+    u: Complex
+    data: Complex
+
+    def slopes(self) -> Complex:
+        """``(R, S, N)``: the data's derivatives by the squared slowness at the unknown nodes."""
+        inside = self.survey._inside
+        adjoint = self.lu.solve(self.survey._reading.T.toarray().astype(np.complex128), trans="T")
+        return np.asarray(-(self.survey.wavenumber**2) * np.einsum("nr,ns->rsn", adjoint[inside], self.u[inside]))
+
+
 def _lagrange(x: Real, place: float) -> tuple[int, Real]:
     """The first of six equidistant nodes around a place, and their weights."""
     first = int(np.clip(np.floor((place - x[0]) / (x[1] - x[0])) - STENCIL // 2 + 1, 0, len(x) - STENCIL))
@@ -133,4 +143,4 @@ def _lagrange(x: Real, place: float) -> tuple[int, Real]:
     return first, others.prod(1)
 
 
-__all__ = ["Survey"]
+__all__ = ["Survey", "Waves"]

@@ -82,10 +82,11 @@ class Basis:
         """``(nodes^axes, axes)``: where the state is handed over."""
         return grid(self.nodes, self.waves.shape[1])
 
-    def even(self, x: Tensor, t: Tensor, *, rates: int = 0, across: int | None = None) -> Tensor:
+    def even(self, x: Tensor, t: Tensor, *, rates: int = 0, across: int | None = None, pace: float = 1.0) -> Tensor:
         """``(n, r)`` at ``(n, axes)`` places and ``(n,)`` times: even functions, their ``rates``-th time derivative
-        (-1: the integral, which is the odd functions), and the slope along the axis ``across``."""
-        return self._features(x, t, rates, across) @ self.transform
+        (-1: the integral, which is the odd functions), and the slope along the axis ``across``. ``pace``: the speed of
+        these waves, in units of the largest."""
+        return self._features(x, t, rates, across, pace) @ self.transform
 
     def wave_terms(self, x: Tensor, t: Tensor, odd: bool = False) -> tuple[Tensor, Tensor]:
         """``(n, r)`` each: minus the Laplacian, and minus the second time derivative, of the even or odd functions."""
@@ -93,13 +94,13 @@ class Basis:
         square = (self.waves * self.stretch).square().sum(1).repeat(2)
         return (features * square) @ self.transform, (features * self.omega.square().repeat(2)) @ self.transform
 
-    def _features(self, x: Tensor, t: Tensor, rates: int, across: int | None) -> Tensor:
-        phase = x @ self.waves.T
-        turn = t[:, None] * self.omega
+    def _features(self, x: Tensor, t: Tensor, rates: int, across: int | None, pace: float = 1.0) -> Tensor:
+        phase, omega = x @ self.waves.T, pace * self.omega
+        turn = t[:, None] * omega
         time = {
-            -1: lambda: turn.sin() / self.omega,
+            -1: lambda: turn.sin() / omega,
             0: turn.cos,
-            1: lambda: -self.omega * turn.sin(),
+            1: lambda: -omega * turn.sin(),
         }[rates]()
         sine, cosine = phase.sin(), phase.cos()
         if across is not None:
@@ -142,20 +143,16 @@ class Basis:
 
 
 def make_basis(size: Size, stretch: Tensor, duration: float, speeds: Tensor, varies: bool, seed: int) -> Basis:
-    """The functions of a slab. ``speeds``: those of the medium, in units of the largest: of one alone, the functions
-    satisfy the equation; of several pieces, some do in each. Where the medium ``varies`` in between, frequencies are
-    spread over all speeds, and ``SPREAD`` beyond."""
+    """The functions of a slab. They satisfy the equation at every constant speed, each at its pace. Where the medium
+    ``varies``, frequencies are spread over all ``speeds``, in units of the largest, and ``SPREAD`` beyond."""
     waves, share = _draw(size, len(stretch), seed)
     nodes, omega = size.reach * chebyshev(size.nodes), (waves * stretch).norm(dim=1)
-    own = len(speeds) == 1
+    own = not varies
     if own:
         parities, transform, values = spatial(size, len(stretch), seed)
         return Basis(waves, omega, stretch, transform, values, nodes, duration, size, own, parities)
-    if varies:
-        least = (1 - SPREAD) * float(speeds.min())
-        omega = omega * (least + (1 + SPREAD - least) * share)
-    else:
-        omega = omega * speeds[(share * len(speeds)).long()]
+    least = (1 - SPREAD) * float(speeds.min())
+    omega = omega * (least + (1 + SPREAD - least) * share)
     whole = torch.eye(2 * size.pairs, dtype=torch.float64)
     raw = Basis(waves, omega, stretch, whole, whole, nodes, duration, size, own)
     inner, later = cone(raw)

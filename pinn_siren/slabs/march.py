@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,28 +10,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .basis import Basis, Size, grid, make_basis, unfold
-from .geometry import SIGN, Patches
-from .local import Fit, Mirror, Wall, fit, make_terms
-from .statement import Kind, Statement
+from .basis import Size, make_basis
+from .geometry import ROUNDED, Patches
+from .handover import FRESH, Fresh, HandOver
+from .local import Fit, Mirror, Sight, Wall, fit, make_terms
+from .statement import Statement
 
 SILENT = 1e-3
 """Patches whose data are below this part of the error that is aimed at, relative to the largest value, are left out."""
 SAME = 1e-4
-FRESH = 24
-"""Points of each patch at which jumps and residuals are looked at."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """``patches``: their number along each space axis; ``size``: of the functions on each; ``slabs``: at least."""
+    """At least so many ``patches`` along each space axis, and ``slabs``; ``size``: of the functions on each patch."""
 
     patches: tuple[int, ...]
     size: Size
     slabs: int = 1
-
-    def __str__(self) -> str:
-        return " x ".join(map(str, self.patches))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +67,12 @@ class March:
         speeds = statement.pieces / patches.fastest
         self.basis = make_basis(cut.size, stretch, self.step / patches.unit, speeds, statement.kind == "varies", seed)
         self.terms = make_terms(self.basis)
-        self._hand_over = _HandOver(self.basis, cut.patches, statement.sides)
-        self._fits: dict[tuple[object, ...], Fit | Mirror] = {}
-        self._class: dict[int, tuple[object, ...]] = {}
+        # Where the functions satisfy the equation, each patch has those of the speed that it has.
+        here = torch.zeros(1, len(stretch), dtype=torch.float64)
+        self.paces = patches.speed(here)[0] if self.basis.own else torch.ones(len(patches), dtype=torch.float64)
+        self._hand_over = HandOver(self.basis, patches, self.paces)
+        self._fits: dict[Sight, Fit | Mirror] = {}
+        self._sight: dict[int, Sight] = {}
         self._seen: dict[float, list[tuple[Tensor, int]]] = {}
 
     def __iter__(self) -> Iterator[Slab]:
@@ -80,7 +80,7 @@ class March:
         u, v = self.patches.state(self.basis.data, held)
         first, last = self.statement.span
         floor = SILENT * self.accuracy * max(float(u.abs().max()), float(v.abs().max()) / self.cut.size.bandwidth)
-        fresh, noise = _Fresh(self.basis), 0.0
+        fresh, noise = Fresh(self.basis, self.patches, self.paces), 0.0
         before = torch.zeros(2 * FRESH, len(self.patches), dtype=u.dtype)
         for number in range(self.slabs):
             # What is smaller than what earlier slabs changed is noise.
@@ -90,51 +90,60 @@ class March:
             even, odd = self._coefficients(u[:, loud], v[:, loud], active)
             jump, rms = self._misfit(fresh, before, active, even, odd, number)
             noise = max(noise, jump)
-            weights = self.basis.travelling(even, odd)
+            weights = self.basis.travelling(even, odd / self.paces[active])
             start = first + number * self.step
             end = last if number == self.slabs - 1 else start + self.step
             yield Slab(start, end, active, weights, jump, rms)
             if number < self.slabs - 1:
                 before = torch.zeros_like(before)
-                before[:, active] = fresh.after(even, odd)
+                before[:, active] = fresh.after(even, odd, active)
                 u, v, held = self._hand_over(even, odd, active)
 
     def _coefficients(self, u: Tensor, v: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
         """``(r, len(active))`` each: of the even and odd functions, from the data of the patches ``active``."""
         even = torch.zeros(self.basis.rank, len(active), dtype=u.dtype)
         odd = torch.zeros_like(even)
-        members: dict[tuple[object, ...], list[int]] = {}
+        members: dict[Sight, list[int]] = {}
         for i, patch in enumerate(active.tolist()):
-            members.setdefault(self._key(patch), []).append(i)
-        for key, where in members.items():
-            even[:, where], odd[:, where] = self._fits[key](u[:, where], v[:, where])
+            members.setdefault(self._fitted(patch), []).append(i)
+        for sight, where in members.items():
+            even[:, where], odd[:, where] = self._fits[sight](u[:, where], v[:, where])
         return even, odd
 
-    def _key(self, patch: int) -> tuple[object, ...]:
-        """The class of a patch, with its fit made."""
-        if patch not in self._class:
-            speed, number = self._medium(patch)
-            closed, walls = [], []
-            varies = float(speed.max() - speed.min()) > SAME * self.accuracy
-            for axis, (place, count) in enumerate(zip(self.patches.places[patch], self.cut.patches, strict=True)):
-                ends = []
-                for end, edge in enumerate((0, count - 1)):
-                    kind = self.statement.sides[axis][end]
-                    learned = kind == "absorbing" or (kind != "periodic" and varies)
-                    ends.append(place == edge and learned)
-                    if place == edge and learned:
-                        walls.append(Wall(axis, 2 * end - 1, kind))
-                closed.append((ends[0], ends[1]))
-            walls += [Wall(0, end, "joint") for end in self.patches.joints(patch)]
-            key = (number, tuple(walls))
-            if key not in self._fits:
-                self._fits[key] = fit(self.terms, self._speed(patch), tuple(walls), tuple(closed))
-            self._class[patch] = key
-        return self._class[patch]
+    def _fitted(self, patch: int) -> Sight:
+        """What a patch sees, with its fit made."""
+        if patch not in self._sight:
+            sight = self._look(patch)
+            if sight not in self._fits:
+                self._fits[sight] = fit(self.terms, self._speed(patch), sight)
+            self._sight[patch] = sight
+        return self._sight[patch]
+
+    def _look(self, patch: int) -> Sight:
+        speed, medium = self._medium(patch)
+        joints = self.patches.joints(patch, self.cut.size.reach)
+        varies = not self.basis.own and float(speed.max() - speed.min()) > SAME * self.accuracy
+        walls, reach = [], self.cut.size.reach
+        for axis, sides in enumerate(self.patches.sides(patch)):
+            for out, place, kind in zip((-1, 1), sides, self.statement.sides[axis], strict=True):
+                if abs(place) < reach - ROUNDED and (kind == "absorbing" or (kind != "periodic" and varies)):
+                    walls.append(Wall(axis, out, kind, place))
+        # Nothing is asked beyond a wall.
+        joints = tuple(
+            tuple(x for x in line if all(w.axis != axis or w.end * (w.place - x) > ROUNDED for w in walls))
+            for axis, line in enumerate(joints)
+        )
+        breaks = [(-reach, *line, reach) for line in joints]
+        middles = [torch.tensor([(a + b) / 2 for a, b in itertools.pairwise(ends)]) for ends in breaks]
+        regions = torch.cartesian_prod(*middles).reshape(-1, len(joints)).double()
+        paces = self._speed(patch)(regions) if self.basis.own else torch.ones(len(regions))
+        return Sight(joints, tuple(round(float(p), 12) for p in paces), tuple(walls), medium)
 
     def _medium(self, patch: int) -> tuple[Tensor, int]:
         """The speed where the patch has data and equation, and the number of the medium there."""
         speed = self._speed(patch)(torch.cat([self.basis.data, self.terms.places]))
+        if self.basis.own:
+            return speed, 0
         known = self._seen.setdefault(round(float(speed.mean()), 6), [])
         for other, number in known:
             if float((other - speed).abs().max()) <= SAME * self.accuracy:
@@ -147,132 +156,27 @@ class March:
         chosen = torch.tensor([patch])
 
         def at(local: Tensor) -> Tensor:
-            if self.basis.own or not len(local):
+            if self.statement.uniform or not len(local):
                 return torch.ones(len(local), dtype=local.dtype)
             return self.patches.speed(local, chosen)[:, 0]
 
         return at
 
     def _misfit(
-        self, fresh: _Fresh, before: Tensor, active: Tensor, even: Tensor, odd: Tensor, number: int
+        self, fresh: Fresh, before: Tensor, active: Tensor, even: Tensor, odd: Tensor, number: int
     ) -> tuple[float, float]:
         now = torch.zeros_like(before)
-        now[:, active] = fresh.start(even, odd)
+        now[:, active] = fresh.start(even, odd, active)
         if number == 0:
             before = torch.cat(self.patches.state(fresh.places))
         change = now - before
         change[FRESH:] /= self.cut.size.bandwidth
         total = 2 * float(change.square().mean())
         if not self.basis.own and len(active):
-            square = self.patches.speed(fresh.places, active).square()
-            left = fresh.residual(square, even, odd) * self.basis.duration / self.cut.size.bandwidth
+            square = self.patches.speed(fresh.places[active], active).square()
+            left = fresh.residual(square, even, odd, active) * self.basis.duration / self.cut.size.bandwidth
             total += float(left.square().sum()) / (FRESH * len(self.patches))
         return math.sqrt(total), float(now[:FRESH].square().mean().sqrt())
-
-
-class _Fresh:
-    """Points of a patch that no fit has seen."""
-
-    def __init__(self, basis: Basis) -> None:
-        axes = len(basis.stretch)
-        draw = torch.rand(FRESH, axes + 1, generator=torch.Generator().manual_seed(4712), dtype=torch.float64)
-        self.places = 2 * draw[:, :axes] - 1
-        zero, end = torch.zeros(FRESH, dtype=draw.dtype), torch.full((FRESH,), basis.duration, dtype=draw.dtype)
-        self._first = basis.even(self.places, zero)
-        self._last = [basis.even(self.places, end, rates=r) for r in (-1, 0, 1)]
-        self._terms = [basis.wave_terms(self.places, basis.duration * draw[:, -1], odd) for odd in (False, True)]
-
-    def start(self, even: Tensor, odd: Tensor) -> Tensor:
-        """Values and rates at the slab's start."""
-        return torch.cat([self._first @ even, self._first @ odd])
-
-    def after(self, even: Tensor, odd: Tensor) -> Tensor:
-        """Values and rates at the slab's end."""
-        integral, value, rate = self._last
-        return torch.cat([value @ even + integral @ odd, rate @ even + value @ odd])
-
-    def residual(self, square: Tensor, even: Tensor, odd: Tensor) -> Tensor:
-        """What is left of the equation within the slab."""
-        (space, time), (space_odd, time_odd) = self._terms
-        return square * (space @ even + space_odd @ odd) - (time @ even + time_odd @ odd)
-
-
-class _HandOver:
-    """The state at a slab's end, from the coefficients of the patches to the data of their neighbours."""
-
-    def __init__(self, basis: Basis, patches: tuple[int, ...], sides: tuple[tuple[Kind, Kind], ...]) -> None:
-        self.patches, self.sides, self.nodes = patches, sides, len(basis.nodes)
-        # The data of the patch `offset` further that lie in this one, in its coordinates.
-        seen = [(o, i, x + 2 * o) for o in (-1, 0, 1) for i, x in enumerate(basis.nodes.tolist())]
-        owned = [(o, i, x) for o, i, x in seen if -1 <= x < 1]
-        self.offset = torch.tensor([o for o, _, _ in owned])
-        self.index = torch.tensor([i for _, i, _ in owned])
-        line = torch.tensor([x for _, _, x in owned], dtype=torch.float64)
-        # Mirrored, the owned places are the same in reverse order: functions of a parity need those of one quadrant.
-        self.basis, half = basis, bool(basis.parities)
-        x = grid(line[len(line) // 2 :] if half else line, len(patches))
-        end = torch.full((len(x),), basis.duration, dtype=x.dtype)
-        parts = [basis.even(x, end, rates=r) for r in (-1, 0, 1)]
-        counts = [p.transform.shape[1] for p in basis.parities] or [basis.rank]
-        self.matrices = [
-            torch.cat([torch.cat([value, integral], dim=1), torch.cat([rate, value], dim=1)])
-            for integral, value, rate in zip(*(p.split(counts, dim=1) for p in parts), strict=True)
-        ]
-
-    def __call__(self, even: Tensor, odd: Tensor, active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``(data, n)`` values and rates, and the ``(n,)`` patches that they are of: those that are active, and all
-        within a box around them and their neighbours."""
-        axes, number = len(self.patches), torch.arange(math.prod(self.patches)).reshape(self.patches)
-        if not len(active):
-            return even.new_zeros(self.nodes**axes, 0), even.new_zeros(self.nodes**axes, 0), active
-        made = self._owned(even, odd)
-        windows = []
-        for axis, count in enumerate(self.patches):
-            place = active // math.prod(self.patches[axis + 1 :]) % count
-            whole = self.sides[axis][0] == "periodic"
-            window = (0, count) if whole else (max(int(place.min()) - 1, 0), min(int(place.max()) + 2, count))
-            windows.append(window)
-            number = number.narrow(axis, window[0], window[1] - window[0])
-        held = number.flatten()
-        state = made.new_zeros(len(made), len(held))
-        state[:, torch.searchsorted(held, active)] = made
-        state = state.reshape(2, *[len(self.index)] * axes, *number.shape)
-        for axis, window in enumerate(windows):
-            state = self._along(state, axis, window)
-        u, v = state.reshape(2, self.nodes**axes, -1)
-        return u, v, held
-
-    def _owned(self, even: Tensor, odd: Tensor) -> Tensor:
-        """``(2 data, n)``: values and rates at the places that patches own, from their coefficients."""
-        if not self.basis.parities:
-            return self.matrices[0] @ torch.cat([even, odd])
-        counts = [p.transform.shape[1] for p in self.basis.parities]
-        pairs = zip(self.matrices, even.split(counts), odd.split(counts), strict=True)
-        parts = [torch.hstack((m @ torch.cat([e, o])).chunk(2)) for m, e, o in pairs]
-        return torch.cat(unfold(parts, self.nodes, len(self.patches)).chunk(2, dim=1))
-
-    def _along(self, state: Tensor, axis: int, window: tuple[int, int]) -> Tensor:
-        """One axis: its owned values become the data of each patch, those beyond a side by reflection."""
-        axes, count = len(self.patches), window[1] - window[0]
-        moved = state.movedim((1 + axis, 1 + axes + axis), (0, 1))
-        out = moved.new_zeros(self.nodes, *moved.shape[1:])
-        for o in (-1, 0, 1):
-            which = self.offset == o
-            part, index = moved[which], self.index[which]
-            if o == 0:
-                out[index] = part
-                continue
-            edge, inner = (count - 1, 0) if o == 1 else (0, count - 1)
-            end = self.sides[axis][1 if o == 1 else 0]
-            if count > 1:
-                to, of = (slice(1, None), slice(None, -1)) if o == 1 else (slice(None, -1), slice(1, None))
-                out[index, to] = part[:, of]
-            if end == "periodic":
-                out[index, inner] = part[:, edge]
-            elif window[1] == self.patches[axis] if o == 1 else window[0] == 0:
-                # Beyond the side lies the patch's own mirror image.
-                out[self.nodes - 1 - index, edge] = SIGN[end] * part[:, edge]
-        return out.movedim((0, 1), (1 + axis, 1 + axes + axis))
 
 
 __all__ = ["Cut", "March", "Slab"]

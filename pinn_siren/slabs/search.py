@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,21 +14,23 @@ from torch import Tensor
 from ..ansatz.derive import BuiltIn
 from ..build import build_model
 from ..domains import Sampler
-from ..errors import PinnSirenError
 from ..loop import End
 from ..points import TIME
 from ..problem import Problem
 from ..scales import Scales
 from ..slabwork import Slabwork
+from ..spill import Rows, folder, held_bytes
 from .basis import Size, chebyshev, grid, spatial, spatial_values
-from .geometry import Patches
-from .march import FRESH, Cut, March, Slab
+from .geometry import ROUNDED, Patches
+from .handover import FRESH
+from .march import Cut, March, Slab
 from .statement import NotCoveredError, Statement, read
 
 SIZES = {
     (1, "uniform"): Size(60, 12.0, 40),
     (2, "uniform"): Size(400, 13.0, 30, reach=1.45),
-    (1, "pieces"): Size(80, 8.0, 60, levels=8, inner=60, cut=1e-9, equation=1.0),
+    (1, "pieces"): Size(60, 12.0, 80),
+    (2, "pieces"): Size(300, 10.0, 36, reach=1.45, cut=1e-9),
     (1, "varies"): Size(60, 8.0, 36, levels=8, inner=30, cut=1e-9),
     (2, "varies"): Size(140, 3.5, 16, levels=4, inner=11, reach=1.35, cut=1e-9),
 }
@@ -37,8 +40,8 @@ LEAVING = Size(200, 8.0, 22, cut=1e-9)
 FEWEST, FINER, COARSER = 3, 1.25, 0.7
 """Patches along the longest side at least; the factors from one number to the next, and to the attempt that tells how
 errors follow from jumps."""
-MOST = 4e7
-"""Numbers that a network holds at most."""
+MOST, DISK = 1e9, 0.5
+"""Numbers that a network holds at most, and the part of the free disk that they may take."""
 SEEN = 1000
 CAUTION, WORSE, LEAST_RATIO = 2.0, 3.0, 0.05
 """The error estimate: twice the misfit times the ratio of error to misfit of a worse attempt, not below the least."""
@@ -48,7 +51,7 @@ of 0.05 to 0.2)."""
 START = {"uniform": 0.3, "pieces": 0.3, "varies": 0.002}
 """Of the tolerance over the number of slabs: what patches may leave of the initial state. A medium that varies takes
 more of them than the state does."""
-BISECTIONS, ALIGNED = 3, 1e-9
+BISECTIONS = 3
 GROWN = 100.0
 """An attempt whose jumps grow by this much, and above the tolerance, is not stable."""
 PER_VOLUME, LARGE = 0.3, 100
@@ -57,12 +60,14 @@ PER_VOLUME, LARGE = 0.3, 100
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """One march: ``misfit``: the jumps and residuals of all slabs added up, in units of the field; ``values``: the
-    field at points inside; ``at``: seconds since the search began."""
+    """One march: ``patches`` along each axis; ``slabs``: their number; ``width``: features of a patch; ``data``: places
+    at which each state is handed over; ``misfit``: the jumps and residuals of all slabs added up, in units of the
+    field; ``values``: the field at points inside; ``at``: seconds since the search began."""
 
-    cut: Cut
-    march: March
-    network: Slabwork
+    patches: tuple[int, ...]
+    slabs: int
+    width: int
+    data: int
     misfit: float
     values: Tensor
     at: float
@@ -131,21 +136,22 @@ class Search:
         self._inside = self.problem.domain.interior(SEEN, Sampler(torch.Generator().manual_seed(4711)))
 
     def run(self) -> Found | None:
-        """The best attempt; None where even the first would be too large. Ctrl-C takes the best so far."""
+        """The best attempt; None where even the first would be too large, or none is stable. Ctrl-C takes the best so
+        far."""
         try:
             end = self._refine()
         except KeyboardInterrupt:
             if not self.attempts:
                 raise
             end = "interrupted"
-        return self._found(end) if self.attempts else None
+        return self._found(end) if self.attempts and self.best.misfit < math.inf else None
 
     def _refine(self) -> End:
         count = self._first()
         made = self._attempt(count)
         if made is not None and self.estimate(made) <= self.tolerance:
             return "tolerance"
-        if self._attempt(count * COARSER) is None or made is None:
+        if made is None or self._attempt(count * COARSER) is None:
             return "size"
         failures = 0
         while True:
@@ -181,7 +187,7 @@ class Search:
         cut = self._cut(count)
         patches = Patches(self.statement, cut.patches)
         slabs = (last - first) / ((cut.size.reach - 1) * patches.unit)
-        if slabs * len(patches) * 4 * cut.size.pairs > MOST:
+        if slabs * len(patches) * 4 * cut.size.pairs > self._most:
             return True
         aim = max(START[self.statement.kind] * self.tolerance / max(slabs, 1.0), cut.size.cut)
         return self._left(patches, cut.size) <= aim * float(self._state_size)
@@ -222,66 +228,36 @@ class Search:
     def _cut(self, count: float) -> Cut:
         lengths = self.statement.bounds[:, 1] - self.statement.bounds[:, 0]
         patches = [max(2, math.ceil(count * float(length / lengths.max()) - 1e-9)) for length in lengths]
-        places = (self.statement.jumps - self.statement.bounds[0, 0]) / lengths[0]
-        # Equal patches whose ends are the medium's jumps, where there are any such ones nearby.
-        for more in range(patches[0], 2 * patches[0]):
-            if bool(((places * more).frac() * (1 - (places * more).frac()) < ALIGNED).all()):
-                patches[0] = more
-                break
         return Cut(tuple(patches), self._size)
 
     def _attempt(self, count: float) -> Attempt | None:
         """March once; None where the network would be too large."""
         march = March(self.statement, self._cut(count), self.seed, self.tolerance)
-        slabs, total, held = list[Slab](), 0.0, 0
+        trail = Trail(march, self.scales.amplitude)
         for slab in march:
-            slabs.append(slab)
-            total += slab.jump
-            held += slab.weights.numel()
-            if held > MOST:
+            trail.add(slab)
+            if trail.rows.nbytes > 8 * self._most:
                 return None
-            if not math.isfinite(slab.jump) or slab.jump > max(GROWN * slabs[0].jump, slab.rms):
-                total = math.inf
+            if trail.broken:
                 break
-        size = math.sqrt(sum(s.rms**2 for s in slabs) / len(slabs)) or 1.0
-        misfit = total / size
-        network = self._network(march, slabs)
+        network, misfit = trail.network(self.problem, self.scales), trail.misfit
         model = build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(None))
         with torch.no_grad():
             values = model(self._inside)
         if not bool(torch.isfinite(values).all()):
             misfit, values = math.inf, torch.zeros_like(values)
-        made = Attempt(march.cut, march, network, misfit, values, time.perf_counter() - self._started)
+        data = len(march.basis.data) * len(march.patches)
+        at = time.perf_counter() - self._started
+        made = Attempt(march.patches.count, march.slabs, network.width, data, misfit, values, at)
+        # The weights of the best alone are kept: an attempt's grow with the final time.
+        if not self.attempts or misfit < self.best.misfit:
+            self._network = network
         self.attempts.append(made)
         return made
 
-    def _network(self, march: March, slabs: list[Slab]) -> Slabwork:
-        """The slabs as one network of the model's nondimensional coordinates."""
-        s, axes = self.scales, self.problem.domain.axes
-        bounds = dict(zip(self.statement.axes, self.statement.bounds.tolist(), strict=True))
-        ends = {
-            a: torch.linspace(bounds[a][0], bounds[a][1], n + 1, dtype=torch.float64)
-            for a, n in zip(self.statement.axes, march.cut.patches, strict=True)
-        }
-        first = self.statement.span[0]
-        ends[TIME] = torch.tensor([first, *(slab.end for slab in slabs)], dtype=torch.float64)
-        breaks = [((ends[a] - s.center[a]) / s.half_width[a]).tolist() for a in axes]
-        waves, phases = march.basis.layer()
-        network = Slabwork(breaks, len(phases), sum(len(slab.active) for slab in slabs), dtype=torch.float64)
-        order = [(*self.statement.axes, TIME).index(a) for a in axes]
-        row = torch.full((*march.cut.patches, len(slabs)), -1)
-        stored = 0
-        for number, slab in enumerate(slabs):
-            flat = row[..., number].flatten()
-            flat[slab.active] = torch.arange(stored, stored + len(slab.active))
-            row[..., number] = flat.reshape(march.cut.patches)
-            stored += len(slab.active)
-        network.waves.copy_(waves[:, order])
-        network.phases.copy_(phases)
-        network.row.copy_(row.permute(order).flatten())
-        with torch.no_grad():
-            network.weight.copy_(torch.cat([slab.weights for slab in slabs]) / s.amplitude)
-        return network
+    @cached_property
+    def _most(self) -> float:
+        return max(held_bytes(), min(8 * MOST, DISK * shutil.disk_usage(folder()).free)) / 8
 
     @property
     def best(self) -> Attempt:
@@ -295,7 +271,11 @@ class Search:
         largest distance to another one.
         """
         size = float(best.values.norm())
-        others = [a for a in self.attempts if a is not best and a.misfit < math.inf]
+        # An attempt that grew tells nothing of smaller errors.
+        others = [
+            a for a in self.attempts
+            if a is not best and a.misfit < math.inf and float(a.values.norm()) <= GROWN * size
+        ]  # fmt: skip
         if not others:
             return ALONE[self.statement.kind] * best.misfit
         if not math.isfinite(best.misfit) or not size:
@@ -309,29 +289,82 @@ class Search:
 
     def _found(self, end: End) -> Found:
         best = self.best
-        if not math.isfinite(best.misfit):
-            raise PinnSirenError("No march through the slabs was stable.")
         error = self.estimate(best)
         said = {
             "tolerance": "the tolerance is met",
-            "size": f"more than {MOST:.0e} numbers would be needed",
+            "size": f"more than {self._most:.0e} numbers would be needed",
             "budget": "the time is spent",
             "stalled": "more patches gain little",
             "interrupted": "interrupted, the best slabs kept",
         }[end]
+        slowly = ", errors fall slowly where the speed jumps along curves" if self.statement.curved else ""
         history = {
             "step": [float(i + 1) for i in range(len(self.attempts))],
             "seconds": [a.at for a in self.attempts],
             "loss": [min(a.misfit, 1e150) ** 2 for a in self.attempts],
         }
-        data = len(best.march.basis.data) * len(best.march.patches)
-        points = {c.name: data for c in self.problem.constraints()}
+        points = {c.name: best.data for c in self.problem.constraints()}
         return Found(
-            best.network, error, end,
-            f"{best.march.slabs} slabs of {best.cut} patches of {best.network.width} sine features, {said}, estimated "
-            f"error {error:.1e}",
+            self._network, error, end,
+            f"{best.slabs} slabs of {' x '.join(map(str, best.patches))} patches of {best.width} sine features, {said}"
+            f"{slowly}, estimated error {error:.1e}",
             len(self.attempts), time.perf_counter() - self._started, points, history,
         )  # fmt: skip
+
+
+class Trail:
+    """What a march leaves behind: the weights of all its slabs, in a file where memory does not hold them."""
+
+    def __init__(self, march: March, amplitude: float) -> None:
+        self.march, self.amplitude = march, amplitude
+        self.rows = Rows([len(march.basis.layer()[1])])
+        self.active, self.ends = list[Tensor](), list[float]()
+        self.broken, self._first, self._jumps, self._square = False, 0.0, 0.0, 0.0
+
+    def add(self, slab: Slab) -> None:
+        """The next slab; one that has grown too much breaks the march."""
+        if not self.ends:
+            self._first = slab.jump
+        self.rows.append((slab.weights / self.amplitude).numpy())
+        self.active.append(slab.active.to(torch.int32))
+        self.ends.append(slab.end)
+        self._jumps += slab.jump
+        self._square += slab.rms**2
+        self.broken = not math.isfinite(slab.jump) or slab.jump > max(GROWN * self._first, slab.rms)
+
+    @property
+    def misfit(self) -> float:
+        """All jumps in units of the field."""
+        return math.inf if self.broken else self._jumps / (math.sqrt(self._square / len(self.ends)) or 1.0)
+
+    def network(self, problem: Problem, scales: Scales) -> Slabwork:
+        """The slabs as one network of the model's nondimensional coordinates."""
+        statement, patches, axes = self.march.statement, self.march.patches, problem.domain.axes
+        ends = dict(zip(statement.axes, patches.lines, strict=True))
+        ends[TIME] = torch.tensor([statement.span[0], *self.ends], dtype=torch.float64)
+        breaks = [((ends[a] - scales.center[a]) / scales.half_width[a]).tolist() for a in axes]
+        waves, phases = self.march.basis.layer()
+        weight = torch.from_numpy(self.rows.array())
+        unlike = bool((patches.extent < 1 - ROUNDED).any() or (self.march.paces < 1).any())
+        network = Slabwork(
+            breaks, len(phases), len(weight), clock=axes.index(TIME) if unlike else None, weight=weight,
+            dtype=torch.float64,
+        )  # fmt: skip
+        order = [(*statement.axes, TIME).index(a) for a in axes]
+        row, stored = torch.full((*patches.count, len(self.ends)), -1), 0
+        for number, active in enumerate(self.active):
+            flat = row[..., number].flatten()
+            flat[active.long()] = torch.arange(stored, stored + len(active))
+            row[..., number] = flat.reshape(patches.count)
+            stored += len(active)
+        network.waves.copy_(waves[:, order])
+        network.phases.copy_(phases)
+        network.row.copy_(row.permute(order).flatten())
+        if unlike:
+            rows = torch.cat(self.active).long()
+            extent = torch.cat([patches.extent, self.march.paces[:, None]], dim=1)
+            network.extent.copy_(extent[rows][:, order])
+        return network
 
 
 __all__ = ["Found", "Search", "needs_slabs", "search"]

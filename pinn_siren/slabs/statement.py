@@ -24,6 +24,8 @@ PIECES, PROBES = 4, 1000
 JUMP, HALVINGS = 1e-3, 40
 """A change between neighbouring points, in parts of the largest speed, that may be a jump, and how often the interval
 is halved to see whether it is."""
+LINES, ALIGNED = 8, 1e-9
+"""Lines across an axis on which the speed may jump, at most, and how straight they are, in parts of the axis."""
 FINE = {1: 2001, 2: 201}
 """Points an axis at which the medium is looked at, by the number of axes."""
 
@@ -90,35 +92,63 @@ class Statement:
 
     @cached_property
     def kind(self) -> Literal["uniform", "pieces", "varies"]:
-        """Whether the speed is constant, constant between the jumps on a line, or neither."""
+        """Whether the speed is constant, constant between jumps on straight lines across the axes, or neither."""
         if self.uniform:
             return "uniform"
-        return "pieces" if len(self.axes) == 1 and self._pieces_alone() else "varies"
+        return "pieces" if any(map(len, self.jumps)) and self._pieces_alone() else "varies"
 
     def _pieces_alone(self) -> bool:
-        x = torch.rand(PROBES, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        found = self.speed(self.bounds[0, 0] + x * (self.bounds[0, 1] - self.bounds[0, 0]))
-        # Between the points of the grid too.
-        return bool(((found[:, None] - self.pieces).abs().amin(1) <= STEADY * found.max()).all())
+        (low, high), n = self.bounds.T, len(self.axes)
+        x = low + torch.rand(PROBES, n, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * (high - low)
+        middles = []
+        for column, line, ends in zip(x.T, self.jumps, self.bounds, strict=True):
+            breaks = torch.cat([ends[:1], line, ends[1:]])
+            cell = torch.bucketize(column.contiguous(), line)
+            middles.append((breaks[cell] + breaks[cell + 1]) / 2)
+        unlike = (self.speed(x) - self.speed(torch.stack(middles, dim=1))).abs()
+        return float(unlike.max()) <= STEADY * self.speeds[1]
 
     @cached_property
-    def jumps(self) -> Tensor:
-        """``(n,)``: where on a line the speed jumps."""
-        if len(self.axes) > 1:
-            return torch.zeros(0, dtype=torch.float64)
-        found, (low, high) = [], self.bounds[0].tolist()
-        line = torch.linspace(low, high, FINE[1], dtype=torch.float64)
-        speed = self.speed(line[:, None])
-        for i in (speed.diff().abs() > JUMP * self.speeds[1]).nonzero()[:, 0].tolist():
-            ends, size = line[i : i + 2], float(speed[i + 1] - speed[i])
-            for _ in range(HALVINGS):
-                three = torch.stack([ends[0], ends.mean(), ends[1]])
-                steps = self.speed(three[:, None]).diff().abs()
-                first = int(steps.argmax())
-                ends = three[first : first + 2]
-            if float(steps.max()) > abs(size) / 2:
-                found.append(float(ends.mean()))
+    def jumps(self) -> tuple[Tensor, ...]:
+        """For every axis the places, ascending, of the straight lines across it on which the speed jumps; none along
+        any axis where a jump is no such line."""
+        nothing = torch.zeros(0, dtype=torch.float64)
+        return tuple(nothing if self.curved or line is None else line for line in self._lines)
+
+    @property
+    def curved(self) -> bool:
+        """Whether the speed jumps along what is no straight line across an axis."""
+        return any(line is None for line in self._lines)
+
+    @cached_property
+    def _lines(self) -> list[Tensor | None]:
+        return [self._jumps(axis) for axis in range(len(self.axes))]
+
+    def _jumps(self, axis: int) -> Tensor | None:
+        found, count = list[float](), FINE[len(self.axes)]
+        lines = [torch.linspace(low, high, count, dtype=torch.float64) for low, high in self.bounds.tolist()]
+        grid = torch.cartesian_prod(*lines).reshape(*[count] * len(lines), len(lines)).movedim(axis, 0)
+        speed = self.speed(grid.reshape(-1, len(lines))).reshape(count, -1)
+        places = grid.reshape(count, -1, len(lines))
+        wide = speed.diff(dim=0).abs() > JUMP * self.speeds[1]
+        for i in wide.any(1).nonzero()[:, 0].tolist():
+            x = self._bisected(places[i : i + 2, wide[i]], axis)
+            if len(x) and float(x.max() - x.min()) > ALIGNED * float(lines[axis][-1] - lines[axis][0]):
+                return None
+            found += x[:1].tolist()
+            if len(found) > LINES:
+                return None
         return torch.tensor(found, dtype=torch.float64)
+
+    def _bisected(self, ends: Tensor, axis: int) -> Tensor:
+        """Where along an axis the speed jumps, of intervals ``(2, n, axes)``; those where it is only steep left out."""
+        size = self.speed(ends[1]) - self.speed(ends[0])
+        for _ in range(HALVINGS):
+            three = torch.stack([ends[0], ends.mean(0), ends[1]])
+            steps = self.speed(three.flatten(0, 1)).reshape(3, -1).diff(dim=0).abs()
+            first = (steps[1] > steps[0]).long()
+            ends = torch.stack([torch.where(first[:, None] == 0, three[k], three[k + 1]) for k in (0, 1)])
+        return ends.mean(0)[steps.amax(0) > size.abs() / 2, axis]
 
     def state(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The initial value and rate at ``(n, space axes)`` points."""

@@ -415,8 +415,11 @@ def test_what_it_does_not_cover_is_said(number):
 
 
 def test_grids_stay_affordable():
-    two = stated(lambda p, u, v: (u.laplacian, v.laplacian), SQUARE, None, [], ("u", "v"))
+    two = stated(lambda p, u, v: (u.laplacian + v.value, v.laplacian), SQUARE, None, [], ("u", "v"))
     assert affordable(two, {"x": 64, "y": 64}) == {"x": 46, "y": 46}
+    # Fields that nothing joins are factored apart.
+    apart = stated(lambda p, u, v: (u.laplacian, v.laplacian), SQUARE, None, [], ("u", "v"))
+    assert affordable(apart, {"x": 64, "y": 64}) == {"x": 64, "y": 64}
     assert affordable(two, {"x": 8, "y": 8}) == {"x": 8, "y": 8}
     beam = stated(lambda p, u: u.xxxx, LINE)
     assert beam.cells() == {"x": 64} and beam.cells(100) == {"x": 100}
