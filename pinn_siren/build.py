@@ -28,7 +28,8 @@ WIDTH, DEPTH, HIDDEN_OMEGA = 48, 3, 30.0
 SIGNAL_DEPTH, WIDEST = 4, 256
 """Layers of the network of a signal, which has about three weights a value up to this width."""
 LARGEST = 8_192
-"""The most values of a signal that a step sees: in the same time, small steps gain more."""
+"""The most values of a signal that a step sees: in the same time, small steps gain more. A fourth of derivatives, which
+cost more each."""
 FOLDED_LEAST, FOLDED_MOST = 10, 24
 """Widths of the network that Gauss-Newton begins with."""
 FOLDED_SHARE = 0.5
@@ -124,7 +125,8 @@ def default_points(problem: Problem, scales: Scales, parameters: int) -> int:
     Of a signal: a part of its values.
     """
     if problem.is_signal:
-        return min(LARGEST, max(1_000, round(problem.share * problem.samples)))
+        most = LARGEST // 4 if problem.of_derivatives else LARGEST
+        return min(most, max(1_000, round(problem.share * problem.samples)))
     waves = math.prod(4 * scales.wavenumber[a] * scales.half_width[a] / math.pi for a in scales.wavenumber)
     return int(min(20_000, max(1_000, 0.8 * parameters, waves)))
 

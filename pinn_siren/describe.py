@@ -136,7 +136,7 @@ def _method(trainer: Trainer) -> str:
 
 
 def _plan(problem: Problem) -> StagePlan:
-    return make_stages(signal=problem.is_signal, squares=squares_alone(problem))
+    return make_stages(signal=problem.is_signal, rate=problem.learning_rate, squares=squares_alone(problem))
 
 
 def _sampler() -> Sampler:

@@ -63,6 +63,7 @@ def make_stages(
     placed: bool = False,
     signal: bool = False,
     derivatives: bool = False,
+    rate: float | None = None,
     squares: bool = True,
 ) -> StagePlan:
     """The stages for a method; ``steps`` limits the last one that takes many.
@@ -74,7 +75,8 @@ def make_stages(
     the start, where second-order information is of no use. ``"auto"``: least squares, and ``"gauss-newton"`` where that
     stays above ``TRAINED``, or ``"lbfgs"`` where not all is ``squares``; ``"lbfgs"`` alone where ``training`` is asked
     for by an argument that has no meaning otherwise; ``"adam"`` where the problem is a ``signal``, at a lower rate
-    where that is known by ``derivatives``, whose longest waves are solved for in the end (``LongWaves``).
+    where that is known by ``derivatives``, whose longest waves are solved for in the end (``LongWaves``); ``rate``: the
+    signal's own.
     ``"patches"``: sine features on patches of a box (``patches.search``), where ``"least-squares"`` takes what is
     better; ``"chebyshev"``: polynomials in the same solver, a classical spectral element to compare with.
     ``"adjoint"``: unknown fields of linear equations, whose own fields are eliminated on a grid (``adjoint.Adjoint``)
@@ -88,8 +90,8 @@ def make_stages(
         raise UsageError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{suggest(method, METHODS)}")
     if method == "adam" or (method == "auto" and signal):
         why = ", as asked" if method == "adam" else ": a signal of very many values, of which each step takes others"
-        rate = DERIVATIVES_RATE if signal and derivatives else Adam.lr
-        first = Adam(steps=steps or ADAM_STEPS, lr=rate)
+        usual = DERIVATIVES_RATE if signal and derivatives else Adam.lr
+        first = Adam(steps=steps or ADAM_STEPS, lr=rate or usual)
         if method == "auto" and derivatives and not own:
             after = "; then the longest waves, which slopes hardly show, by least squares"
             return StagePlan(False, (first, LongWaves()), f"Adam on fresh points every step{why}{after}")

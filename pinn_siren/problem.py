@@ -67,7 +67,7 @@ class Problem(metaclass=_Stated):
 
     ``one_grid``: the reference is known on one grid alone, as measured values are; it then has no order and no error
     bar, and the verdict is left open. ``reference_method`` says what it is. ``share``: the part of a fit's very many
-    values that a step of training sees.
+    values that a step of training sees; ``learning_rate``: Adam's for them, where it is not the usual one.
 
     ``units``: of axes and outputs by name, as in ``{"z": "km", "u": "s"}``; ``downward``: the axes that grow downward,
     as a depth does. Files keep both, and pictures show them; nothing is computed with them.
@@ -85,6 +85,7 @@ class Problem(metaclass=_Stated):
     sides_method: ClassVar[str] = "finite differences on cut cells matched at interfaces, second order, sparse LU"
     one_grid: ClassVar[bool] = False
     share: ClassVar[float] = 1 / 8
+    learning_rate: ClassVar[float | None] = None
 
     domain: Domain
     conditions: Sequence[ConditionBase] = ()

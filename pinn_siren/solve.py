@@ -97,7 +97,7 @@ def solve(
     signal = isinstance(problem, Problem) and problem.is_signal
     plan = make_stages(
         method, steps, training, own=network is not None, placed=points is not None, signal=signal,
-        derivatives=signal and problem.of_derivatives,
+        derivatives=signal and problem.of_derivatives, rate=problem.learning_rate if signal else None,
         squares=isinstance(problem, Problem) and squares_alone(problem),
     )  # fmt: skip
     second_order = any(isinstance(stage, GaussNewton) for stage in plan.stages)

@@ -60,7 +60,7 @@ SHAPES = {"sphere": (sphere, distance_to_sphere), "torus": (torus, distance_to_t
 # Mean squares for L-BFGS and Gauss-Newton, in float64: the surface weighs more than the equation, and holds exactly.
 LOSSES = {
     "paper": {},
-    "squares": {"eikonal": 1.0, "value": 100.0, "normal": 10.0, "off": 0.0, "walls": 1.0, "norm": 2},
+    "squares": {"eikonal": 1.0, "value": 100.0, "normal": 10.0, "off": 0.0, "walls": 1.0, "rays": 100.0, "norm": 2},
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 
 from pinn_siren import Adam, Box, Condition, Data, Points, Problem, Solution, Trainer, solve_reference
 from pinn_siren.cli import main
@@ -13,6 +14,7 @@ from pinn_siren.files import call_problem, load_problem
 from pinn_siren.signals import surface
 from pinn_siren.signals.cloud import Cloud, from_surface, read_cloud
 from pinn_siren.signals.distance import compared, distance_conditions, distance_problem, nearest
+from pinn_siren.signals.rays import along_normals
 from pinn_siren.signals.surface import as_trimesh, extract, write_mesh
 
 trimesh = pytest.importorskip("trimesh")
@@ -137,6 +139,16 @@ def balls_at(x):
     return np.minimum(np.linalg.norm(x, axis=1) - 0.5, np.linalg.norm(x - [0.9, 0, 0], axis=1) - 0.3)
 
 
+@pytest.mark.parametrize("shape", ["sphere", "torus", "box"])
+def test_distances_along_normals_are_exact_up_to_where_another_part_is_nearer(shape):
+    problem = gallery(shape=shape, count=2000)
+    x, t = along_normals(problem.cloud, problem.domain.bounds)
+    assert len(x) > 1000 and t.min() < 0 < t.max() and problem.domain.contains(torch.from_numpy(x)).all()
+    # Close to an edge another side may be nearer between the cloud's points.
+    error, spacing = np.abs(problem.distance(x) - t), cKDTree(problem.cloud.points).query(problem.cloud.points, 5)[0]
+    assert np.mean(error <= 1e-12) >= 0.97 and error.max() <= spacing[:, -1].max()
+
+
 def test_a_mesh_is_written_and_a_field_of_one_sign_has_none(tmp_path):
     vertices, faces = extract(balls, {"x": (-0.7, 1.4), "y": (-0.7, 0.7), "z": (-0.7, 0.7)}, 20)
     write_mesh(tmp_path / "m.ply", vertices, faces)
@@ -205,6 +217,7 @@ def test_weights_of_zero_and_clouds_without_normals_leave_terms_out():
     plain = Cloud(SPHERE.points)
     assert len(distance_conditions(plain)) == 4
     assert len(distance_conditions(SPHERE, off=0, walls=0)) == 3
+    assert len(distance_conditions(SPHERE, rays=1)) == 6 and len(distance_conditions(plain, rays=1)) == 4
     squares = distance_conditions(SPHERE, norm=2)
     assert [c.of for c in squares if isinstance(c, Data)] == ["value", "grad"]
 

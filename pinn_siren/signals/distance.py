@@ -21,6 +21,7 @@ from ..points import Points
 from ..problem import Problem
 from ..reference.grid import GridSolution
 from .cloud import Cloud, Real, from_surface
+from .rays import along_normals
 from .surface import Index, as_trimesh, extract, write_mesh
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def distance_problem(
 
 def distance_conditions(
     cloud: Cloud, eikonal: float = 50.0, value: float = 3000.0, normal: float = 100.0, off: float = 100.0,
-    walls: float = 50.0, norm: Norm = 1,
+    walls: float = 50.0, rays: float = 0.0, norm: Norm = 1,
 ) -> list[ConditionBase]:  # fmt: skip
     """The loss of Sitzmann et al. 2020 (arXiv 2006.09661, section 4.2), with the weights of its authors' code:
     the mean of ``50 | |grad u| - 1 | + 100 exp(-alpha |u|)`` in the box and of ``3000 |u| + 100 (1 - cos(grad u, n))``
@@ -145,8 +146,9 @@ def distance_conditions(
 
     One term is added, ``50 max(-du/dn, 0)`` on the box's sides: the distance to what lies inside grows outwards there,
     while the equation alone is as well satisfied by fields that fold back towards the corners. Without normals the term
-    of the normals is left out; either sign of u is a solution then. A weight of 0 leaves a term out. ``norm=2`` takes
-    mean squares instead, of ``grad u - n`` on the cloud, which L-BFGS and Gauss-Newton minimize better.
+    of the normals is left out; either sign of u is a solution then. ``rays`` weighs distances ``along_normals``, which
+    tell such fields apart inside the box too. A weight of 0 leaves a term out. ``norm=2`` takes mean squares instead,
+    of ``grad u - n`` on the cloud, which L-BFGS and Gauss-Newton minimize better.
     """
     half = max(high - low for low, high in cloud.bounds(MARGIN).values()) / 2
 
@@ -171,6 +173,9 @@ def distance_conditions(
         stated.append(Data(points, torch.from_numpy(cloud.normals), of="grad", weight=normal, size=1.0))
     elif cloud.normals is not None:
         terms.append((aligned, Points(("x", "y", "z"), points, torch.from_numpy(cloud.normals)), normal))
+    if cloud.normals is not None and rays:
+        where, far = map(torch.from_numpy, along_normals(cloud, cloud.bounds(MARGIN)))
+        stated.append(Data(where, far, weight=rays, norm=norm, size=half))
     return stated + [Condition(r, on=on, weight=w, norm=norm, size=1.0) for r, on, w in terms if w]
 
 

@@ -77,9 +77,16 @@ class Video(Problem):
     one_grid = True
     reference_method = "the video's frames"
     share: ClassVar[float] = 0.004
+    # At the usual rate the few pixels of a step undo what the steps before have learned.
+    learning_rate: ClassVar[float | None] = 3e-4
 
     frames: Frames
     rate: float
+
+    @property
+    def first_frequency(self) -> float:
+        """Less than of a field: the few pixels that a step sees say little of waves as short as a pixel."""
+        return 1 / 8
 
     @property
     def nodes(self) -> dict[str, NDArray[np.float64]]:
