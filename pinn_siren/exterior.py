@@ -16,6 +16,7 @@ from .conditions import Constraint
 from .domains import Sampler
 from .errors import ProblemError
 from .jet import LAPLACIAN
+from .lightning import spikes_of, weights, with_rows
 from .loop import End
 from .model import Model
 from .optimizers.design import Block, design
@@ -35,6 +36,8 @@ FEWEST, GROWTH, MOST = {2: 40, 3: 150}, 1.7, 1200
 ROWS = 3
 """Points on the obstacles for every source."""
 FRESH, SEEN = 600, 400
+POLES, MOST_POLES, FRESH_AT_CORNERS = 0.25, 100, 100
+"""Sources toward every corner, for every one of the others, the most, and points to look at on its edges."""
 CUT = 1e-15
 CAUTION, LEAST_RATIO = 2.0, 0.3
 """The error estimate: twice the residual times the largest ratio of error to residual on the way, 0.3 at least."""
@@ -44,11 +47,14 @@ GAIN = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """One solve: ``misfit``: the residual at fresh points of the obstacles over the data; ``values``: the field."""
+    """One solve: ``misfit``: the residual at fresh points of the obstacles over the data; ``values``: the field;
+    ``points``: how many were fitted, by condition; ``depth``: of the sources."""
 
     network: OutgoingWaves
     misfit: float
     values: Tensor
+    points: dict[str, int]
+    depth: float
     at: float
 
 
@@ -105,6 +111,10 @@ class Outgoing:
             raise ProblemError("Radiating() needs conditions that are linear in the field.")
         self._inside = problem.domain.interior(SEEN, sampler)
         self._reach = {name: self._deepest(points[0]) for name, points in self._fresh.items()}
+        self.spikes = spikes_of(problem, sides)
+        for c in sides:
+            more = [p for s in self.spikes for p in s.seen(c, FRESH_AT_CORNERS, sampler)]
+            self._fresh[c.name] = [with_rows(self._fresh[c.name][0], more)]
 
     def _model(self, network: torch.nn.Module) -> Model:
         return build_model(self.problem, self.scales, network, torch.float64, self.seed, BuiltIn(self.problem.ansatz))
@@ -141,13 +151,18 @@ class Outgoing:
         """The best sources that were tried."""
         count = FEWEST[len(self.problem.domain.axes)]
         end: End = "stalled"
-        depths, stalls, last = DEPTHS, 0, math.inf
+        depths, stalls, last = list(DEPTHS), 0, math.inf
         while True:
             for depth in depths:
                 self.attempt(count, depth)
                 if self.estimate() <= self.tolerance:
                     return self._found("tolerance")
+                if self.spikes and self.attempts and self.best.misfit < last / GAIN < math.inf:
+                    break
             best = self.best
+            if self.spikes:
+                # Corners limit, whatever the depth: the best one goes first, and alone while that gains.
+                depths.sort(key=lambda depth: depth != best.depth)
             stalls = 0 if best.misfit < last / GAIN else stalls + 1
             if stalls == 2:
                 return self._found(end)
@@ -166,18 +181,24 @@ class Outgoing:
             return
         center = torch.tensor(list(self.scales.center.values()), dtype=torch.float64)
         stretch = list(self.scales.half_width.values())
-        network = OutgoingWaves((places - center).tolist(), self.wavenumber, stretch, dtype=torch.float64)
+        near = min(int(POLES * count), MOST_POLES)
+        poles = [place for s in self.spikes for place in (s.poles(near) - center).tolist()]
+        network = OutgoingWaves((places - center).tolist(), self.wavenumber, stretch, poles, dtype=torch.float64)
         model = self._model(network)
         points = self._system.sample(
             {c.name: ROWS * len(places) // len(sides) + 8 for c in sides},
             Sampler(torch.Generator().manual_seed(self.seed + 1)),
         )
+        for c in sides:
+            points[c.name] = [with_rows(points[c.name][0], [p for s in self.spikes for p in s.rows(c, near)])]
         blocks = design(self._system, points, model).blocks()
-        network.put(_solved(blocks, len(places)))
+        scaled = {c.name: self._weights(c, points[c.name][0]) for c in sides}
+        network.put(_solved(blocks, scaled, network.count, len(places)))
         misfit = self._misfit(network)
         with torch.no_grad():
             values = model(self._inside)
-        self.attempts.append(Attempt(network, misfit, values, time.perf_counter() - self._started))
+        used = {name: len(parts[0]) for name, parts in points.items()}
+        self.attempts.append(Attempt(network, misfit, values, used, depth, time.perf_counter() - self._started))
 
     @torch.no_grad()
     def _misfit(self, network: OutgoingWaves) -> float:
@@ -190,7 +211,26 @@ class Outgoing:
     def _squared(self, model: Model) -> float:
         constraints = self._system.constraints
         parts = [(c, p) for c in constraints for p in self._system.parts(c, self._fresh[c.name], model)]
-        return sum(c.weight * float(c.square(p)) for c, p in parts)
+        scaled = {c.name: self._weights(c, self._fresh[c.name][0]) for c in constraints}
+        return sum(c.weight * float(c.square(scaled[c.name] * p)) for c, p in parts)
+
+    @torch.no_grad()
+    def _roughest(self) -> str:
+        """Where the best attempt's residual is largest, and whether a corner is there."""
+        model, worst, place = self._model(self.best.network), -1.0, torch.zeros(0)
+        for c in self._system.constraints:
+            points = self._fresh[c.name]
+            for part in self._system.parts(c, points, model):
+                left = math.sqrt(c.weight) * (self._weights(c, points[0]) * part).abs().nan_to_num(nan=math.inf)
+                if float(left.max()) > worst:
+                    worst, place = float(left.max()), points[0].coordinates[int(left.argmax())]
+        corners = [torch.from_numpy(s.wedge.place) for s in self.spikes if s.near(place)]
+        at = ", ".join(f"{value:.4g}" for value in (corners[0] if corners else place).tolist())
+        return f"the corner ({at})" if corners else f"({at})"
+
+    def _weights(self, constraint: Constraint, points: Points) -> Tensor:
+        order = max(map(len, self._system.asked[constraint.name]), default=0)
+        return weights(self.spikes, points, order)
 
     @property
     def best(self) -> Attempt:
@@ -217,28 +257,33 @@ class Outgoing:
             "tolerance": "the tolerance is met", "budget": "the time is spent", "stalled": "more gain little",
             "size": f"more than {MOST} would be needed", "interrupted": "interrupted",
         }[end]  # fmt: skip
-        sources = len(best.network.places)
+        if end != "tolerance":
+            said += f", roughest at {self._roughest()}"
+        waves = best.network.count
         history = {
             "step": [float(i + 1) for i in range(len(self.attempts))],
             "seconds": [a.at for a in self.attempts],
             "loss": [a.misfit**2 for a in self.attempts],
         }
-        counts = {c.name: ROWS * sources for c in self.problem.constraints()}
         return FoundOutgoing(
-            best.network, error, end, f"{sources} outgoing waves, {said}, estimated error {error:.1e}",
-            len(self.attempts), time.perf_counter() - self._started, counts, history,
+            best.network, error, end, f"{waves} outgoing waves, {said}, estimated error {error:.1e}",
+            len(self.attempts), time.perf_counter() - self._started, best.points, history,
         )  # fmt: skip
 
 
-def _solved(blocks: list[Block], sources: int) -> Tensor:
-    """``(sources,)`` complex strengths: columns of unit length, small singular values left out."""
+def _solved(blocks: list[Block], scaled: dict[str, Tensor], waves: int, sources: int) -> Tensor:
+    """``(waves,)`` complex strengths: columns of unit length, small singular values left out.
+
+    ``scaled``: the weights of each condition's rows; ``sources``: how many of the waves, the first ones, say its size.
+    """
     rows, right = [], []
     for block in blocks:
-        weight = math.sqrt(block.constraint.weight / len(block.right)) / float(
-            block.matrix.abs().square().mean().sqrt()
-        )
-        rows.append(weight * (block.matrix[:, :sources] + 1j * block.matrix[:, sources : 2 * sources]))
-        right.append(weight * block.right)
+        by_row = scaled[block.constraint.name]
+        matrix = (block.matrix[:, :waves] + 1j * block.matrix[:, waves : 2 * waves]) * by_row[:, None]
+        size = float(matrix[:, :sources].abs().square().mean().sqrt())
+        weight = math.sqrt(block.constraint.weight / len(block.right)) / size
+        rows.append(weight * matrix)
+        right.append(weight * by_row * block.right)
     matrix, known = torch.cat(rows), torch.cat(right).to(torch.complex128)
     sizes = matrix.norm(dim=0)
     found = np.linalg.lstsq((matrix / sizes).numpy(), known.numpy(), rcond=CUT)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,12 +23,14 @@ class OutgoingWaves(nn.Module):
     ``(n, inputs) -> (n, 2)``: real and imaginary part, with the time factor exp(-i omega t). ``places``
     ``(sources, inputs)``: in the coordinates ``stretch x``, in which ``wavenumber`` is k: sources lie outside the
     domain, as in an obstacle (method of fundamental solutions: Fairweather, Karageorghis and Martin 2003,
-    doi:10.1016/S0955-7997(03)00017-1). The last layer takes the real parts of all waves and then their imaginary ones;
-    the field is outgoing where its weights are ``[a, -b], [b, a]``, which ``put`` sees to. Raises ``UsageError`` for
-    other than two or three inputs.
+    doi:10.1016/S0955-7997(03)00017-1). After them come those of dipoles at ``dipoles``, one an axis:
+    ``(x_i - dipole_i) / r h1(k r)``, ``h1`` the next Hankel function. The last layer takes the real parts of all waves
+    and then their imaginary ones; the field is outgoing where its weights are ``[a, -b], [b, a]``, which ``put`` sees
+    to. Raises ``UsageError`` for other than two or three inputs.
     """
 
     places: Tensor
+    dipoles: Tensor
     stretch: Tensor
 
     def __init__(
@@ -35,6 +38,7 @@ class OutgoingWaves(nn.Module):
         places: Sequence[Sequence[float]],
         wavenumber: float,
         stretch: Sequence[float] | None = None,
+        dipoles: Sequence[Sequence[float]] = (),
         *,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -47,8 +51,11 @@ class OutgoingWaves(nn.Module):
             )
         self.inputs, self.outputs, self.wavenumber = at.shape[1], 2, float(wavenumber)
         self.register_buffer("places", at.to(dtype))
+        pairs = torch.as_tensor(dipoles, dtype=torch.float64).reshape(len(dipoles), self.inputs)
+        self.register_buffer("dipoles", pairs.to(dtype), persistent=len(pairs) > 0)
         self.register_buffer("stretch", torch.tensor(stretch or [1.0] * self.inputs, dtype=dtype))
-        self.last = nn.Linear(2 * len(at), 2, bias=False, dtype=dtype)
+        self.count = len(at) + self.inputs * len(pairs)
+        self.last = nn.Linear(2 * self.count, 2, bias=False, dtype=dtype)
         nn.init.zeros_(self.last.weight)
 
     def forward(self, x: Any) -> Any:
@@ -59,24 +66,26 @@ class OutgoingWaves(nn.Module):
         return self.last(self.waves(x))
 
     def waves(self, x: Jet) -> Jet:
-        """``(n, 2 sources)``: the real parts of all waves, then their imaginary ones."""
-        ones = torch.ones_like(self.places[:, :1])
-        square: Any = 0.0
-        for i in range(self.inputs):
-            away: Any = (x[:, i : i + 1] * self.stretch[i])._linear(ones, -self.places[:, i])  # type: ignore[union-attr]
-            square = square + away * away
-        found = square._like(square.channels + 0j).apply(self._derivatives)
-        return found._like(torch.cat([found.channels.real, found.channels.imag], dim=-1))  # type: ignore[no-any-return]
+        """``(n, 2 waves)``: the real parts of all waves, then their imaginary ones."""
+        made = [_from(x, self.places, self.stretch)[1].apply(partial(self._derivatives, 0))]
+        if len(self.dipoles):
+            away, square = _from(x, self.dipoles, self.stretch)
+            slope = square.apply(partial(self._derivatives, 1))
+            made += [step * slope for step in away]
+        channels = torch.cat([wave.channels for wave in made], dim=-1)
+        return x._like(torch.cat([channels.real, channels.imag], dim=-1))
 
-    def _derivatives(self, square: Tensor, order: int) -> list[Tensor]:
-        """Of a wave by the squared distance: with ``F_m = r^-m H_m(k r)``, ``F_m' = -k/2 F_m+1``."""
+    def _derivatives(self, first: int, square: Tensor, order: int) -> list[Tensor]:
+        """Of ``F_first`` by the squared distance: with ``F_m = r^-m H_m(k r)``, ``F_m' = -k/2 F_m+1``."""
         r = square.real.sqrt()
         hankel = _plane if self.inputs == 2 else _space
-        waves = hankel(self.wavenumber * r, order)
-        return [(-self.wavenumber / (2 * r)) ** m * wave for m, wave in enumerate(waves)]
+        waves = hankel(self.wavenumber * r, order + first)[first:]
+        return [
+            (-self.wavenumber / (2 * r)) ** m * (wave / r**first if first else wave) for m, wave in enumerate(waves)
+        ]
 
     def put(self, coefficients: Tensor) -> None:
-        """Give the sources complex strengths ``(sources,)``."""
+        """Give the waves complex strengths ``(waves,)``."""
         a, b = coefficients.real, coefficients.imag
         with torch.no_grad():
             self.last.weight.copy_(torch.stack([torch.cat([a, -b]), torch.cat([b, a])]))
@@ -85,8 +94,20 @@ class OutgoingWaves(nn.Module):
         """What rebuilds this network: the arguments of the constructor."""
         return {
             "network": "outgoing waves", "places": self.places.tolist(), "wavenumber": self.wavenumber,
-            "stretch": self.stretch.tolist(),
+            "stretch": self.stretch.tolist(), "dipoles": self.dipoles.tolist(),
         }  # fmt: skip
+
+
+def _from(x: Jet, places: Tensor, stretch: Tensor) -> tuple[list[Jet], Jet]:
+    """The way from every place, an axis each, and its square, in complex numbers."""
+    ones = torch.ones_like(places[:, :1])
+    away, total = [], None
+    for i in range(places.shape[1]):
+        step: Any = (x[:, i : i + 1] * stretch[i])._linear(ones, -places[:, i])  # type: ignore[union-attr]
+        total = step * step if total is None else total + step * step
+        away.append(step._like(step.channels + 0j))
+    assert total is not None
+    return away, total._like(total.channels + 0j)
 
 
 def _plane(z: Tensor, order: int) -> list[Tensor]:
