@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy import fft
 
 from pinn_siren import MLP, Adam, Box, Data, Neumann, Problem, Siren, Solution, Trainer, solve
 from pinn_siren.errors import UsageError
@@ -93,3 +94,31 @@ def test_what_cannot_be_is_refused():
     trainer = Trainer(from_slopes("grad"), MLP(2, 1, 8, 2), progress=False, device="cpu")
     with pytest.raises(UsageError, match="needs a Siren"):
         trainer.run(LongWaves())
+
+
+@pytest.mark.filterwarnings("ignore:The conditions leave a constant free")
+def test_a_laplacian_on_a_whole_grid_gives_the_long_waves_in_the_weak_form() -> None:
+    nodes, size = 33, 2.0
+    line = np.linspace(0, size, nodes)
+    x, y = np.meshgrid(line, line, indexing="ij")
+    waves = {(1, 0): 0.7, (0, 2): -0.4, (3, 5): 0.2, (12, 9): 0.1}
+
+    def wave(m, n):
+        return np.cos(m * np.pi * x / size) * np.cos(n * np.pi * y / size)
+
+    curvature = sum(-a * (m * m + n * n) * (np.pi / size) ** 2 * wave(m, n) for (m, n), a in waves.items())
+    at = np.stack([x.reshape(-1), y.reshape(-1)], axis=1)
+    problem = Problem(
+        domain=Box(x=(0, size), y=(0, size)),
+        conditions=[Data(at, curvature.reshape(-1), of="laplacian"), Neumann(0)],
+    )
+    trainer = Trainer(problem, dtype=torch.float32, progress=False)
+    trainer.run(Adam(steps=3))
+    trainer.run(LongWaves(waves=8))
+    # Whatever the network is, its long waves and the series together are those of the field; shorter ones are its own.
+    u = trainer.solution()(at).reshape(nodes, nodes)
+    found = fft.dctn(u, type=1) / (nodes - 1) ** 2
+    for (m, n), a in waves.items():
+        if max(m, n) < 8:
+            assert found[m, n] * (0.5 if m == 0 else 1) * (0.5 if n == 0 else 1) == pytest.approx(a, abs=1e-12)
+    assert abs(found[2, 2]) < 1e-12 < abs(found[12, 9] - 0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -68,9 +69,20 @@ class LeastSquares(Stage):
         return 1, 1
 
 
+class Solver(Protocol):
+    """Changes a model's last layer, a step at a time."""
+
+    @property
+    def done(self) -> bool:
+        """Whether another step would change nothing."""
+
+    def step(self) -> None:
+        """One step."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Iteration(Update):
-    solver: LastLayer
+    solver: Solver
 
     @property
     def done(self) -> bool:
@@ -196,7 +208,7 @@ class LastLayer:
         return layout.taken(rows)
 
 
-def iteration(objective: Objective, solver: LastLayer) -> Update:
+def iteration(objective: Objective, solver: Solver) -> Update:
     """A step of a solver as an update of a stage."""
 
     def step(number: int, end: float) -> Tensor:
