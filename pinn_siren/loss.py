@@ -317,8 +317,9 @@ class Objective:
         raw = math.sqrt(sum(float(square) for square in squares.values()))
         inside = self._everywhere(fresh)
         fields = self._fields(inside)
-        # Points that are dense somewhere come with weights.
-        weight = 1.0 if inside.attached is None else inside.attached[:, :1].sqrt()
+        # Points that are dense somewhere come with weights; measured ones with what was measured.
+        dense = any(c.name in self.narrow for c in self.system.constraints if c.on_interior)
+        weight = inside.attached[:, :1].sqrt() if dense and inside.attached is not None else 1.0
         lever = ((self._fields(inside, self.scales.amplitude) - fields) * weight).norm() / self.scales.amplitude
         size = float((fields * weight).norm())
         return raw * float(lever) / size if size else math.inf

@@ -76,7 +76,7 @@ def search_apart(problem: Problem, scales: Scales, tolerance: float, seed: int, 
         return None
     each = [replace(measure_scales(one), amplitude=scales.amplitude) for one in problems]
     try:
-        found = search_many(problems, each, tolerance, seed, deadline)
+        found = search_many(problems, each, tolerance, seed, deadline, together=True)
     except NotCoveredError:
         return None
     equation, *beside = problem.constraints()

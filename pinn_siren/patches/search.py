@@ -73,16 +73,16 @@ def search(
 
 def search_many(
     problems: Sequence[Problem], scales: Sequence[Scales], tolerance: float, seed: int, deadline: float,
-    patches: Patches | None = None,
+    patches: Patches | None = None, together: bool = False,
 ) -> list[Found]:  # fmt: skip
     """One search for problems that differ in sources and boundary data alone, factored together.
 
     The patches resolve every source. Each problem has its own estimate, and the best attempt of its own: what meets the
-    tolerance is left out of what is tried further. Raises ``NotCoveredError`` where patches do
-    not cover them, or their operators differ.
+    tolerance is left out of what is tried further; with ``together`` all have the same attempt. Raises
+    ``NotCoveredError`` where patches do not cover them, or their operators differ.
     """
     expect_same_operator(problems)
-    return Search(problems, scales, tolerance, seed, deadline, patches or Patches()).run()
+    return Search(problems, scales, tolerance, seed, deadline, patches or Patches(), together).run()
 
 
 def needs_patches(problem: Problem, scales: Scales) -> bool:
@@ -93,7 +93,8 @@ def needs_patches(problem: Problem, scales: Scales) -> bool:
 
 @dataclass
 class Search:
-    """Attempts with growing decompositions; ``open``: the problems that do not meet the tolerance yet."""
+    """Attempts with growing decompositions; ``together``: one of them is all problems'; ``open``: the problems that do
+    not meet the tolerance yet."""
 
     problems: Sequence[Problem]
     scales: Sequence[Scales]
@@ -101,6 +102,7 @@ class Search:
     seed: int
     deadline: float
     patches: Patches = field(default_factory=Patches)
+    together: bool = False
     attempts: list[Attempt] = field(default_factory=list, init=False)
     open: list[int] = field(init=False)
 
@@ -181,15 +183,29 @@ class Search:
             time.perf_counter() - self._started,
         )  # fmt: skip
         self.attempts.append(made)
-        self.open = [source for source in self.open if self.estimate(source) > self.tolerance]
+        left = [source for source in self.open if self.estimate(source) > self.tolerance]
+        self.open = self.open if left and self.together else left
         return made
 
     def estimate(self, source: int) -> float:
         """An estimate of a problem's relative L2 error."""
-        return estimated(self.attempts, source, self._rough)
+        error, best, taken = estimated(self.attempts, source, self._rough), self._own(source), self._taken(source)
+        if taken is best:
+            return error
+        size = float(best.field(source).norm()) or 1.0
+        return error + float((taken.field(source) - best.field(source)).norm()) / size
+
+    def _own(self, source: int) -> Attempt:
+        return best_of(self.attempts, source)
+
+    def _taken(self, source: int) -> Attempt:
+        """The attempt that a problem's network is made of."""
+        if not self.together:
+            return self._own(source)
+        return min(self.attempts, key=lambda a: float(a.misfits.max()))
 
     def _found(self, source: int, end: End) -> Found:
-        best, error = best_of(self.attempts, source), self.estimate(source)
+        best, error = self._taken(source), self.estimate(source)
         if not math.isfinite(best.misfit(source)):
             raise PinnSirenError("No solution on patches had a finite residual.")
         said = {
