@@ -129,7 +129,10 @@ def _map(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArr
 
 
 def _mapping(array: NDArray[Any] | Tensor) -> mmap.mmap | None:
-    if not _mapped or (isinstance(array, Tensor) and array.device.type != "cpu"):
+    # A single number, as files give a scalar, is no array.
+    if not _mapped or not isinstance(array, np.ndarray | Tensor):
+        return None
+    if isinstance(array, Tensor) and array.device.type != "cpu":
         return None
     address = array.data_ptr() if isinstance(array, Tensor) else array.ctypes.data
     return next((m for start, m in _mapped.items() if start <= address < start + len(m)), None)

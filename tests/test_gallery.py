@@ -42,6 +42,7 @@ SHORT = {"poisson": (60, (1e-5, 1e-2)), "eikonal": (60, (1e-6, 2e-3)), "allen_ca
 # Of these the shortest waves want more points than a short training has, or no network is trained: patches, slabs and
 # outgoing waves solve them, in other tests.
 UNTRAINED = {
+    "eikonal_layers",
     "eikonal_lens",
     "eikonal_two_sources",
     "helmholtz_paper",

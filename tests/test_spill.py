@@ -71,3 +71,11 @@ def test_peak_memory_of_a_march_does_not_grow_with_the_final_time() -> None:
     (first, least), (last, most) = json.loads(done.stdout)
     assert most > 10 * least
     assert last - first < 0.3 * (most - least)
+
+
+def test_a_number_lies_in_no_file_while_others_do():
+    rows = spill.Rows((2,), most=8)
+    rows.append(np.ones((3, 2)))
+    held = rows.array()
+    assert spill.in_file(held) and spill.in_file(torch.from_numpy(held)[1:])
+    assert not spill.in_file(np.float64(1.0)) and not spill.in_file(np.ones(3))
