@@ -43,8 +43,9 @@ class Options:
 
     names: tuple[str, ...] = (
         "poisson", "poisson_disks", "poisson_polygon", "poisson_l", "motz", "eikonal", "eikonal_3d", "eikonal_obstacle",
-        "eikonal_two_sources", "eikonal_earth", "eikonal_lens", "eikonal_layers", "inclusion", "helmholtz", "helmholtz_lens", "helmholtz_paper", "helmholtz_obstacle",
-        "helmholtz_scattering", "wave", "wave_2d", "wave_pulse", "wave_lens", "allen_cahn", "plate", "elasticity",
+        "eikonal_two_sources", "eikonal_earth", "eikonal_lens", "eikonal_layers", "inclusion", "helmholtz",
+        "helmholtz_lens", "helmholtz_paper", "helmholtz_obstacle", "helmholtz_scattering", "wave", "wave_2d",
+        "wave_pulse", "wave_lens", "allen_cahn", "plate", "elasticity",
     )  # fmt: skip
     seeds: int = 3
     tolerance: float = 1e-2
