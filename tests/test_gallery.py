@@ -44,6 +44,7 @@ SHORT = {"poisson": (60, (1e-5, 1e-2)), "eikonal": (60, (1e-6, 2e-3)), "allen_ca
 UNTRAINED = {
     "eikonal_layers",
     "eikonal_lens",
+    "eikonal_obstacle",
     "eikonal_two_sources",
     "helmholtz_paper",
     "helmholtz_scattering",
