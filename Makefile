@@ -3,7 +3,7 @@ BIN := .venv/bin
 # One BLAS thread keeps the sparse factorizations of the references fast.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: solve gallery test lint clean
+.PHONY: solve gallery test test-slow lint clean
 
 solve: .venv/installed
 	$(BIN)/pinn-siren solve problems/poisson.py problems/eikonal.py problems/helmholtz.py problems/wave.py --tolerance 1e-2
@@ -14,6 +14,10 @@ gallery: .venv/installed
 
 test: lint
 	$(BIN)/python -m pytest -n auto
+
+# A few tests of many seconds each, which `make test` leaves out.
+test-slow: .venv/installed-test
+	$(BIN)/python -m pytest -n auto --slow
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
